@@ -1,0 +1,1 @@
+"""Operator-facing: its own listener, closed unless a token is shown."""

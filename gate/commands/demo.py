@@ -1,0 +1,91 @@
+"""`gate demo`: a box office, a gate before it, and a crowd, in one process tree that Ctrl-C ends whole."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from gate.commands.serve import load_or_exit, run_or_exit
+from gate.store.embedded import dies_with
+
+_ROOM = {"GATE_ROOM_RELEASE_RATE": "2/s", "GATE_ROOM_BURST": "2", "GATE_ROOM_TITLE": "Harbour Hall tickets"}
+
+
+@click.command()
+@click.option("--crowd", default=100, show_default=True, type=click.IntRange(0, 20_000), help="Visitors already in line.")
+@click.option("--origin", metavar="URL", help="A site of your own instead of the box office.")
+@click.option("--listen", metavar="HOST:PORT", help="Where visitors connect (127.0.0.1:8080).")
+@click.option("--admin", metavar="HOST:PORT", help="Where operators connect (127.0.0.1:9090).")
+@click.option("--origin-listen", default="127.0.0.1:8001", show_default=True, help="Where the box office listens.")
+@click.option("--state-dir", metavar="DIR", help="Keep the demo's state here; a fresh temporary one otherwise.")
+def command(
+    crowd: int,
+    origin: str | None,
+    listen: str | None,
+    admin: str | None,
+    origin_listen: str,
+    state_dir: str | None,
+) -> None:
+    """Show the whole thing: open the first URL and stand in line behind the crowd.
+
+    \b
+    Example:
+      gate demo --crowd 300
+    """  # noqa: D301  (click's own mark)
+    os.environ.update({name: value for name, value in _ROOM.items() if name not in os.environ})
+    with tempfile.TemporaryDirectory(prefix="gate-demo-") as folder:
+        config = load_or_exit(
+            None,
+            {
+                ("origin", "url"): origin or f"http://{origin_listen}",
+                ("server", "listen"): listen,
+                ("server", "admin_listen"): admin,
+                ("server", "drain_seconds"): 0.3,
+                ("store", "state_dir"): state_dir or folder,
+            },
+        )
+        public = _url(config.server["listen"])
+        children = []
+        try:
+            if origin is None:
+                children.append(_child("gate.demo.origin", {"listen": origin_listen}))
+            if crowd:
+                children.append(_child("gate.demo.crowd", {"url": public, "visitors": crowd, "buys": origin is None}))
+            _say(public, _url(config.server["admin_listen"]), origin or f"http://{origin_listen}", config.state_dir, crowd)
+            run_or_exit(config)
+        finally:
+            for child in children:
+                child.terminate()
+            for child in children:
+                child.wait(5)
+
+
+def _child(module: str, options: dict[str, object]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603  (our own module)
+        [sys.executable, "-m", module, json.dumps(options)],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=dies_with(os.getpid()) if sys.platform == "linux" else None,
+    )
+
+
+def _url(where: tuple[str, int]) -> str:
+    host = "127.0.0.1" if where[0] == "0.0.0.0" else where[0]  # noqa: S104  (to show, not to bind)
+    return f"http://{host}:{where[1]}"
+
+
+def _say(public: str, admin: str, origin: str, state_dir: Path, crowd: int) -> None:
+    click.echo(
+        f"""
+  Open this and stand in line:   {public}/
+  The site behind the gate:      {origin}/
+  The operator's API:            {admin}/api/rooms
+      curl -H "Authorization: Bearer $(cat {state_dir}/admin-token)" {admin}/api/rooms
+
+  {crowd} visitors are in line; two a second are let in. Ctrl-C ends it all.
+"""
+    )

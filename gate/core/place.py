@@ -1,0 +1,33 @@
+"""A place in line, the one value that orders everything: page, claim and tick."""
+
+import hashlib
+from dataclasses import dataclass
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """`(generation, era, position)`, compared in that order.
+
+    `generation` and `era` are milliseconds of the store's clock at which they began; `position` is 1-based.
+    The pointer is a place too, where position 0 means that nobody of that era was served yet.
+    """
+
+    generation: int
+    era: int
+    position: int
+
+
+def reference(place: Place, nonce: str) -> str:
+    """What a visitor reads to support: the position and four letters that a guess would get wrong."""
+    seed = f"{place.generation}:{place.era}:{nonce}:{place.position}".encode()
+    digest = int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest())
+    letters = "".join(_CROCKFORD[digest >> shift & 31] for shift in (15, 10, 5, 0))
+    return f"{place.position}-{letters}"
+
+
+def pass_id(place: Place, nonce: str) -> str:
+    """The `jti` of the one pass that belongs to a place: claiming twice gives the same admission."""
+    seed = f"pass:{place.generation}:{place.era}:{nonce}:{place.position}".encode()
+    return hashlib.blake2b(seed, digest_size=12).hexdigest()

@@ -1,0 +1,198 @@
+"""Forwarding a request to the origin and its answer back, streaming both ways with back-pressure.
+
+Owns the connection pool, the time limits and the one retry. Never decides whether a request may go (that is
+`core/decision.py`) nor which headers it carries (`core/headers.py`); it is handed both. The session keeps no
+cookies, follows no redirects, unpacks nothing and reads no environment: each of these defaults has leaked one
+visitor's answer to another, or bytes that nobody sent.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from gate.core.errors import Reason, RefusalError
+from gate.core.headers import Header
+from gate.proxy.answer import Answer
+from gate.proxy.tunnel import tunnel
+
+_RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SWITCHING_PROTOCOLS = 101
+_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_READ_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits in seconds, and the pool's size in connections."""
+
+    pool: int
+    idle: float
+    connect: float
+    first_byte: float
+    read: float
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of the origin's answer, as it came."""
+
+    status: int
+    headers: list[Header]
+
+
+Amend = Callable[[Head], Awaitable[list[Header]]]
+
+
+class Origin:
+    """The site behind the gate."""
+
+    def __init__(self, url: str, limits: Limits, verify: bool | str) -> None:
+        self._base = url
+        self._limits = limits
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=limits.pool, keepalive_timeout=limits.idle, ssl=_tls(verify), enable_cleanup_closed=False
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=_READ_BYTES,
+            max_line_size=16_384,
+            max_field_size=65_536,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.first_byte),
+            trace_configs=[_reuse_trace()],
+        )
+        # aiohttp retries PUT and DELETE too, whose bodies are spent by then; `_send` retries what is safe.
+        self._session._retry_connection = False  # noqa: SLF001
+
+    async def close(self) -> None:
+        """Close every connection of the pool."""
+        await self._session.close()
+
+    async def forward(
+        self,
+        request: web.BaseRequest,
+        target: str,
+        headers: list[Header],
+        amend: Amend,
+        *,
+        tunnel_until: Callable[[], float | None],
+    ) -> web.StreamResponse:
+        """Send the request on and its answer back.
+
+        Args:
+            request: what came; only its method, body and connection are used.
+            target: in origin-form, sent byte for byte.
+            headers: all that the origin shall see; framing is added.
+            amend: given the answer's head, returns the headers the visitor shall see.
+            tunnel_until: seconds after which a WebSocket ends, or None for never.
+
+        Raises:
+            RefusalError: `origin-unreachable` or `origin-timeout`, if nothing was sent to the visitor yet.
+            ConnectionResetError: the origin broke off in the middle of an answer; so must we.
+        """
+        upgrades = "Upgrade" in request.headers
+        if upgrades:
+            headers = [*headers, ("Connection", "Upgrade"), ("Upgrade", request.headers["Upgrade"])]
+        response = await self._send(request, target, headers)
+        try:
+            if response.status == _SWITCHING_PROTOCOLS:
+                if not upgrades:
+                    raise RefusalError(Reason.ORIGIN_UNREACHABLE, "The site switched protocols unasked.")
+                passed_on = await amend(_head(response))
+                return await tunnel(request, response, passed_on, tunnel_until())
+            answer = Answer(response.status, response.reason, await amend(_head(response)))
+            if upgrades:
+                answer.force_close()  # what follows an Upgrade on this connection was never read
+            await self._stream(request, response, answer)
+            return answer
+        finally:
+            # A connection goes back to the pool only with nothing left on it in either direction.
+            if response.content.at_eof() and request.content.at_eof():
+                response.release()
+            else:
+                response.close()
+
+    async def _send(self, request: web.BaseRequest, target: str, headers: list[Header]) -> aiohttp.ClientResponse:
+        body = None
+        if request.can_read_body:
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(_CONTINUE)
+                request.writer.output_size = 0
+            body = request.content
+        context = SimpleNamespace(reused=False)
+        try:
+            try:
+                return await self._request(request.method, target, headers, body, context)
+            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+                if not context.reused or body is not None or request.method not in _RETRIED_METHODS:
+                    raise
+                # The origin closed a connection that idled in the pool; nothing was answered, nothing is changed.
+                return await self._request(request.method, target, headers, body, context)
+        except asyncio.TimeoutError as error:
+            raise RefusalError(Reason.ORIGIN_TIMEOUT, retry_after=5) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise RefusalError(Reason.ORIGIN_UNREACHABLE, retry_after=5) from error
+
+    async def _request(
+        self, method: str, target: str, headers: list[Header], body: Any, context: SimpleNamespace
+    ) -> aiohttp.ClientResponse:
+        url = URL(self._base + target, encoded=True) if target != "*" else URL(self._base).with_path("*", encoded=True)
+        return await self._session.request(
+            method,
+            url,
+            headers=CIMultiDict(headers),
+            data=body,
+            allow_redirects=False,
+            skip_auto_headers=_AUTO_HEADERS,
+            trace_request_ctx=context,
+        )
+
+    async def _stream(self, request: web.BaseRequest, response: aiohttp.ClientResponse, answer: Answer) -> None:
+        connection = response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self._limits.read
+        await answer.prepare(request)
+        try:
+            async for chunk in response.content.iter_any():
+                await answer.write(chunk)
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            # The head is gone; only a broken connection says that the body is not whole.
+            raise ConnectionResetError("the origin broke off") from error
+        await answer.write_eof()
+
+
+def _head(response: aiohttp.ClientResponse) -> Head:
+    return Head(response.status, [(_text(key), _text(value)) for key, value in response.raw_headers])
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _tls(verify: bool | str) -> bool | ssl.SSLContext:
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return verify
+
+
+def _reuse_trace() -> aiohttp.TraceConfig:
+    async def note_reuse(_session: Any, context: Any, _params: Any) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx.reused = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(note_reuse)
+    return trace

@@ -1,0 +1,16 @@
+-- open: makes a room that is not there, and begins an era if this reign has not dealt yet.
+--
+-- ARGV   1 generation for a new room   2 gate_ms   3 nonce   4 hold_ms   5 ev_era   6 ev_n   7 history seen
+--        8.. field, value, ...         settings for a new room
+-- Returns verdict 1 (made) or 0 (was there), extra ''.
+-- Atomic, because two gates that start together must agree on one generation and one era.
+
+local made = 0
+if redis.call('EXISTS', line) == 0 then
+  made = 1
+  redis.call('HSET', line, 'gen', ARGV[1], 'era', '0', 'n', '0', 'sv_era', '0', 'sv_n', '0', 'before', '0',
+    'at', '0', 'rev', '1', 'claimed', '0', 'denied_rev', '0', 'slot', '0')
+  for i = 8, #ARGV, 2 do redis.call('HSET', line, ARGV[i], ARGV[i + 1]) end
+end
+fence(tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]))
+return reply(made, '', ARGV[7])

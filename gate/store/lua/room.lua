@@ -1,0 +1,121 @@
+-- What all verbs share; put before each of them when it is loaded.
+--
+-- KEYS[1] is always the room's line, KEYS[2] its history. The line's fields:
+--   gen, era, n, nonce      generation; newest era, its last position and its nonce
+--   fence                   the reign (run_id:master_replid) that dealt last
+--   sv_era, sv_n, at        the pointer, and up to when release was paid out (text, seconds)
+--   before                  places of this generation dealt in eras older than the newest
+--   end:E, nonce:E, hold:E  of eras from the served one on: last position, nonce, when it may be stepped into (ms)
+--   rate, burst, mode, max_issued, message, rev, seed   as operators set them
+--   claimed, denied_rev, slot, mark
+-- Times are milliseconds of this server's TIME. A place is (gen, era, n), compared in that order.
+
+local SLOT_MS = 10000
+local HISTORY_ROWS = 9000
+local line, history = KEYS[1], KEYS[2]
+
+local function text(number) return string.format('%.0f', number) end
+
+local clock = redis.call('TIME')
+local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local function get(field) return redis.call('HGET', line, field) end
+local function num(field) return tonumber(get(field) or '0') or 0 end
+
+-- One row a slot in which something moved, written when the next slot begins to move: the moment a place was
+-- served is then the same for whoever asks, and an idle room writes nothing.
+local function note_slot()
+  local slot, now_slot = num('slot'), math.floor(now_ms / SLOT_MS)
+  if now_slot <= slot then return end
+  if slot > 0 then
+    redis.call('XADD', history, 'MAXLEN', '~', HISTORY_ROWS, text((slot + 1) * SLOT_MS) .. '-1',
+      'r', table.concat({get('sv_era'), get('sv_n'), get('era'), get('n')}, ','))
+  end
+  redis.call('HSET', line, 'slot', text(now_slot))
+end
+
+local function reign()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') .. ':' ..
+    string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+end
+
+-- Law 1. The first deal of a reign, or a token that proves more than the store knows, opens a new era: numbers
+-- that may have been lost are never dealt again, and old places sort first.
+-- ev_*: the highest ticket the gate has seen; gate_ms: its clock; nonce: 64 random bits; hold_ms: how long old
+-- tickets have to show before the new era may be stepped into (none where the last writer left a mark).
+local function fence(ev_era, ev_n, gate_ms, nonce, hold_ms)
+  local era, n, crowned = num('era'), num('n'), reign()
+  local proves_loss = ev_era > era or (ev_era == era and ev_n > n)
+  if get('fence') == crowned and not proves_loss then return end
+  local marked = get('mark') == text(era) .. ':' .. text(n)
+  local fresh = math.max(era + 1, ev_era + 1, now_ms, gate_ms)
+  local known = (ev_era == era) and math.max(n, ev_n) or n
+  local sv_era = num('sv_era')
+  if era >= sv_era then
+    redis.call('HSET', line, 'end:' .. text(era), text(known), 'nonce:' .. text(era), get('nonce') or '')
+  end
+  local before = num('before') + known
+  if ev_era > era then
+    redis.call('HSET', line, 'end:' .. text(ev_era), text(ev_n))
+    before = before + ev_n
+  end
+  redis.call('HSET', line, 'era', text(fresh), 'n', '0', 'nonce', nonce, 'fence', crowned, 'before', text(before),
+    'hold:' .. text(fresh), text(marked and 0 or now_ms + hold_ms))
+  redis.call('HDEL', line, 'mark')
+end
+
+-- Deals a number to each of the batch, in the order it arrived, from ARGV[first]: triples of a pre-ticket
+-- bitmap's index in KEYS (0: none needed), its bit, and the milliseconds at which the bitmap may go.
+-- Returns one code each: a position, 0 where nothing is dealt, -1 where the pre-ticket was spent already.
+local function deal(first, left)
+  local codes, n, expires = {}, num('n'), {}
+  for i = first, #ARGV, 3 do
+    local bitmap, bit, code = KEYS[tonumber(ARGV[i])], ARGV[i + 1], 0
+    if left > 0 then
+      if bitmap and redis.call('SETBIT', bitmap, bit, 1) == 1 then
+        code = -1
+      else
+        n, left, code = n + 1, left - 1, n + 1
+      end
+      if bitmap then expires[bitmap] = ARGV[i + 2] end
+    end
+    codes[#codes + 1] = code
+  end
+  for bitmap, at in pairs(expires) do redis.call('PEXPIREAT', bitmap, at) end
+  if n > num('n') then
+    note_slot()
+    redis.call('HSET', line, 'n', text(n))
+    redis.call('HDEL', line, 'mark')
+  end
+  return codes
+end
+
+-- Moves the pointer, forwards only, and forgets what concerns only eras that are passed.
+local function serve(era, n)
+  local old_era, old_n = num('sv_era'), num('sv_n')
+  if era < old_era or (era == old_era and n <= old_n) then return end
+  note_slot()
+  redis.call('HSET', line, 'sv_era', text(era), 'sv_n', text(n))
+  if era == old_era then return end
+  for _, field in ipairs(redis.call('HKEYS', line)) do
+    local passed = string.match(field, '^%a+:(%d+)$')
+    if passed and tonumber(passed) < era then redis.call('HDEL', line, field) end
+  end
+end
+
+-- How many places may still be dealt in this generation.
+local function places_left()
+  local most = get('max_issued')
+  if get('mode') == 'closed' then return 0 end
+  if not most or most == '' then return math.huge end
+  return math.max(tonumber(most) - num('before') - num('n'), 0)
+end
+
+-- The whole room, so that every call is also the next snapshot: verdict, extra, TIME, fields, rows after `seen`.
+local function reply(verdict, extra, seen)
+  local rows = {}
+  if seen then rows = redis.call('XRANGE', history, '(' .. seen, '+', 'COUNT', 10000) end
+  return {verdict, extra, clock, redis.call('HGETALL', line), rows}
+end
+
+if redis.call('TYPE', line).ok == 'hash' and not get('gen') then return redis.error_reply('BADROOM no generation') end

@@ -1,0 +1,224 @@
+"""The rooms' verbs on the store: one method a script, values in, values out.
+
+Every answer is the whole line as it was at that moment, given to `Live` before the caller sees it, so that the
+gate's snapshot is never older than the last thing it was told. Raises only `StoreUnavailableError`.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gate.core.line import Line
+from gate.core.place import Place
+from gate.core.release import Advance
+from gate.core.room import Room
+from gate.core.tokens import PRE_BUCKET_SECONDS, PRE_TICKET_LIFE_SECONDS, PreTicket
+from gate.store import keys
+from gate.store.connection import Connection, Reply, StoreUnavailableError
+from gate.store.decoding import read_line
+from gate.store.live import Live
+
+DENIED_MAX = 10_000
+# Bits outlive every token that could ask for them.
+_BITS_LIFE_SECONDS = 7 * 86_400
+_PRE_SLACK_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """What became of one of a batch: a position above 0, 0 where none was dealt, -1 where the proof was spent."""
+
+    position: int
+    era: int
+    nonce: str
+    generation: int
+
+    @property
+    def place(self) -> Place:
+        """The place dealt; only where `position` is above 0."""
+        return Place(self.generation, self.era, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What operators set of a room, as the store keeps it. Rates per second."""
+
+    release_rate: float
+    burst: float | None
+    mode: str
+    max_issued: int | None
+    message: str
+
+    def fields(self) -> list[str]:
+        """Field, value, ... for a script."""
+        return [
+            "rate", repr(self.release_rate),
+            "burst", "" if self.burst is None else repr(self.burst),
+            "mode", self.mode,
+            "max_issued", "" if self.max_issued is None else str(self.max_issued),
+            "message", self.message,
+        ]  # fmt: skip
+
+    def seed(self) -> str:
+        """A text that differs whenever the configured values do: a changed file speaks, an unchanged one does not."""
+        return json.dumps(self.fields(), separators=(",", ":"))
+
+
+def configured(room: Room) -> Settings:
+    """The settings a room's configuration asks for. Its messages are the page's; the store's is the live one."""
+    return Settings(room.release_rate, room.burst, room.mode.value, room.max_issued, "")
+
+
+def current(line: Line) -> Settings:
+    """The settings in force."""
+    return Settings(line.release_rate, line.burst, line.mode.value, line.max_issued, line.message)
+
+
+class RoomStore:
+    """One store, all rooms."""
+
+    def __init__(self, connection: Connection, live: Live, *, first_generation: int, fresh: bool) -> None:
+        self.live = live
+        self._connection = connection
+        self._first_generation = first_generation
+        self._fresh = fresh
+
+    async def open(self, room: Room, settings: Settings) -> Line:
+        """Make the room if it is not there, and begin an era if this reign of the store has dealt none yet."""
+        known = self.live.line(room.name)
+        ticket = self.live.evidence(room.name)
+        arguments: list[str | int | float] = [
+            known.generation if known else self._first_generation,
+            *self._fence_arguments(room),
+            ticket.era if ticket else 0,
+            ticket.position if ticket else 0,
+            self.live.history_seen(room.name),
+            *settings.fields(),
+            "seed",
+            configured(room).seed(),
+        ]
+        line = self._accept(room.name, await self._call("open", room.name, [], arguments))
+        self.live.set_open(room.name)
+        return line
+
+    async def join(self, room: Room, batch: Sequence[PreTicket]) -> list[Dealt]:
+        """Deal a number to each of a batch, in its order."""
+        names, triples = self._deal_arguments(room, batch)
+        ticket = self.live.evidence(room.name)
+        evidence = [ticket.era, ticket.position] if ticket else [0, 0]
+        reply = await self._call("join", room.name, names, [*evidence, *self._fence_arguments(room), *triples])
+        return self._dealt(room.name, reply)
+
+    async def admit(self, room: Room, batch: Sequence[PreTicket | None], line: Line, plan: Advance) -> list[Dealt]:
+        """Deal and release the whole batch if the line still is as `plan` saw it; else an empty list."""
+        names, triples = self._deal_arguments(room, batch)
+        read = line.read
+        paid = plan.at - plan.released / line.release_rate
+        arguments: list[str | int | float] = [
+            read.generation, read.era, read.now_serving, read.at, read.revision,
+            f"{paid:.6f}", plan.era, *self._fence_arguments(room), *triples,
+        ]  # fmt: skip
+        reply = await self._call("admit", room.name, names, arguments)
+        dealt = self._dealt(room.name, reply)
+        return dealt if reply.verdict == 1 else []
+
+    async def advance(self, line: Line, plan: Advance | None, fields: Sequence[str] = ()) -> bool:
+        """Write an advance (and an operator's fields), or only read with None. False: another gate was first."""
+        read = line.read
+        target: list[str | int | float] = [plan.era, plan.now_serving, f"{plan.at:.6f}"] if plan else ["", "", ""]
+        arguments: list[str | int | float] = [
+            read.generation, read.era, read.now_serving, read.at, read.revision,
+            *target, self.live.history_seen(line.room), *fields,
+        ]  # fmt: skip
+        reply = await self._call("advance", line.room, [], arguments)
+        if reply.verdict == -1:
+            self.live.lose(line.room)
+            return False
+        self._accept(line.room, reply)
+        return reply.verdict == 1
+
+    async def claim(self, room: str, place: Place) -> int:
+        """Mark a place as claimed: 1 done, 0 not served yet, -1 another generation, -2 its visit has ended."""
+        names = [keys.claimed_key(room, place), keys.ended_key(room, place)]
+        arguments: list[str | int | float] = [
+            place.generation, place.era, place.position,
+            keys.page_offset(place), keys.PAGE_BITS, _BITS_LIFE_SECONDS, self.live.history_seen(room),
+        ]  # fmt: skip
+        reply = await self._call("claim", room, names, arguments)
+        self._accept(room, reply)
+        return reply.verdict
+
+    async def finish(self, room: str, place: Place, *, deny_until: float | None = None) -> bool:
+        """End a place's visit; with `deny_until` (Unix seconds) in every gate at once. False: it was over already."""
+        names = [keys.ended_key(room, place), keys.denied_key(room)]
+        denied = f"{place.generation}:{place.era}:{place.position}" if deny_until is not None else ""
+        until = int((deny_until or 0) * 1000)
+        arguments: list[str | int | float] = [
+            keys.page_offset(place), keys.PAGE_BITS, _BITS_LIFE_SECONDS, denied, until, DENIED_MAX,
+        ]  # fmt: skip
+        reply = await self._call("finish", room, names, arguments)
+        self._accept(room, reply)
+        return reply.verdict == 1
+
+    async def has_ended(self, room: str, place: Place) -> bool:
+        """Whether a place's visit was ended."""
+        answer = await self._connection.command("GETBIT", keys.ended_key(room, place), keys.page_offset(place))
+        return answer == 1
+
+    async def denied(self, room: str) -> frozenset[Place]:
+        """The places on the deny list."""
+        answer = await self._connection.command("ZRANGE", keys.denied_key(room), 0, -1)
+        try:
+            return frozenset(Place(*(int(part) for part in str(member).split(":"))) for member in answer)
+        except (TypeError, ValueError) as error:
+            raise StoreUnavailableError(f"room {room}: the deny list holds something else") from error
+
+    async def reset(self, room: str) -> Line:
+        """Begin a new generation; every old ticket and pass dies."""
+        reply = await self._call("reset", room, [keys.denied_key(room)], [secrets.token_hex(8)])
+        self.live.lose(room)
+        return self._accept(room, reply)
+
+    async def mark(self, room: str) -> None:
+        """Leave the mark of a writer that goes in good order."""
+        await self._call("mark", room, [], [])
+
+    def _fence_arguments(self, room: Room) -> list[str | int | float]:
+        hold_ms = 0 if self._fresh else int(room.hold_seconds * 1000)
+        return [int(self._connection.clock.now() * 1000), secrets.token_hex(8), hold_ms]
+
+    def _deal_arguments(
+        self, room: Room, batch: Sequence[PreTicket | None]
+    ) -> tuple[list[str], list[str | int | float]]:
+        names: dict[str, int] = {}
+        triples: list[str | int | float] = []
+        for pre in batch:
+            if pre is None:
+                triples += [0, 0, 0]
+                continue
+            index = names.setdefault(keys.pre_key(room.name, pre.gate, pre.bucket), len(names) + 3)
+            expires = (pre.bucket + 1) * PRE_BUCKET_SECONDS + PRE_TICKET_LIFE_SECONDS + _PRE_SLACK_SECONDS
+            triples += [index, pre.serial, expires * 1000]
+        return list(names), triples
+
+    def _dealt(self, room: str, reply: Reply) -> list[Dealt]:
+        if not reply.fields:
+            self.live.lose(room)
+            raise StoreUnavailableError(f"room {room}: the store has lost it")
+        line = self._accept(room, reply)
+        newest = line.newest
+        return [Dealt(code, newest.number, newest.nonce, line.generation) for code in reply.extra]
+
+    async def _call(
+        self, verb: str, room: str, names: list[str], arguments: list[str | int | float]
+    ) -> Reply:
+        return await self._connection.call(verb, [keys.line_key(room), keys.history_key(room), *names], arguments)
+
+    def _accept(self, room: str, reply: Reply) -> Line:
+        if not reply.fields:
+            self.live.lose(room)
+            raise StoreUnavailableError(f"room {room}: the store has lost it")
+        seen = reply.rows[-1][0] if reply.rows else None
+        return self.live.accept(read_line(room, reply), seen)
+

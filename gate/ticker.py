@@ -1,0 +1,103 @@
+"""The release loop: about ten times a second, for each room, one store call that is both write and snapshot.
+
+`Ticker.run` sleeps, `Ticker.tick` does one turn. Every gate ticks; the store's compare-and-set lets one win.
+Never decides how much is released: that is `core/release.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from gate.core.release import plan, settle
+from gate.core.line import Line
+from gate.core.room import Mode, Room
+from gate.store.connection import StoreUnavailableError
+from gate.store.rooms import RoomStore, Settings, configured, current
+
+TICK_SECONDS = 0.1
+_RACES_MAX = 20
+log = logging.getLogger("gate.ticker")
+
+
+class LostRaceError(Exception):
+    """Other gates wrote first, every time; nothing was changed."""
+
+
+class Ticker:
+    """Keeps the rooms of one gate moving and their snapshots fresh."""
+
+    def __init__(self, store: RoomStore, rooms: tuple[Room, ...], now: Callable[[], float]) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._now = now
+        self._away: set[str] = set()
+
+    async def run(self) -> None:
+        """Tick until cancelled. A turn that fails is told once and tried again."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await asyncio.gather(*(self._guarded(room) for room in self._rooms))
+            due = max(due + TICK_SECONDS, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def tick(self, room: Room) -> None:
+        """One turn of one room."""
+        live = self._store.live
+        line = live.line(room.name)
+        if line is None or not live.is_open(room.name):
+            # An emptied store is given back what operators had set, not what the file says.
+            line = await self._store.open(room, current(line) if line else configured(room))
+            line = await self._apply_configured(room, line)
+        advance = plan(line, self._now(), lease=room.lease)
+        await self._store.advance(line, advance if advance.changes(line, room.lease) else None)
+        line = live.line(room.name) or line
+        if live.deny_list_is_stale(room.name):
+            live.set_denied(room.name, await self._store.denied(room.name), line.denied_revision)
+
+    async def change(self, room: Room, amend: Callable[[Settings], Settings], *, seed: str = "") -> Line:
+        """Set rate, burst, mode, limit and message, settling what the old values still owe.
+
+        `amend` is given the settings in force at each try and says what they shall be.
+
+        Raises:
+            StoreUnavailableError: the store is away; nothing was changed.
+            LostRaceError: other gates wrote first, every time.
+        """
+        for _ in range(_RACES_MAX):
+            line = self._store.live.line(room.name) or await self._store.open(room, configured(room))
+            wanted = amend(current(line))
+            settled = settle(
+                line, self._now(), rate=wanted.release_rate, burst=wanted.burst, mode=Mode(wanted.mode), lease=room.lease
+            )
+            fields = [*wanted.fields(), *(["seed", seed] if seed else [])]
+            if await self._store.advance(line, settled, fields):
+                return self._store.live.line(room.name) or line
+        raise LostRaceError
+
+    async def _apply_configured(self, room: Room, line: Line) -> Line:
+        """A configuration that has changed since the room last took it speaks; one that has not leaves ops' word."""
+        seed = configured(room).seed()
+        if line.seed == seed:
+            return line
+        return await self.change(room, lambda _: configured(room), seed=seed)
+
+    async def _guarded(self, room: Room) -> None:
+        try:
+            await self.tick(room)
+        except (StoreUnavailableError, LostRaceError) as error:
+            if room.name not in self._away and self._store.live.store_away(room.name):
+                self._away.add(room.name)
+                log.warning("store away", extra={"room": room.name, "cause": str(error) or "lost race"})
+        else:
+            if room.name in self._away:
+                self._away.discard(room.name)
+                log.info("store back", extra={"room": room.name})
+
+    async def leave_mark(self) -> None:
+        """Tell the store that this writer goes in good order."""
+        with contextlib.suppress(StoreUnavailableError):
+            for room in self._rooms:
+                await self._store.mark(room.name)
+

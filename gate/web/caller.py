@@ -1,0 +1,86 @@
+"""Who calls: address, scheme, host and target of a request, as far as they can be believed.
+
+`X-Forwarded-For` and `-Proto` count only where the peer is a trusted proxy, and then from the right: the first
+address that is not a trusted proxy's is the client's.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gate.core.errors import Reason, RefusalError
+from gate.core.fetch import FORBIDDEN_METHODS, METHODS
+from gate.core.room import Address, Network
+from gate.core.target import Target, parse_host, parse_target
+
+_VERSIONS = ((1, 0), (1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's sender and aim. `host` is without port; `authority` as the Host header has it."""
+
+    address: Address | None
+    trusted: bool
+    scheme: str
+    host: str
+    authority: str
+    target: Target
+
+    @property
+    def network(self) -> str:
+        """The /24 or /64 this caller shares with neighbours."""
+        if self.address is None:
+            return ""
+        bits = 24 if self.address.version == 4 else 64  # noqa: PLR2004  (IP's own numbers)
+        return str(ipaddress.ip_network((self.address, bits), strict=False))
+
+
+def identify(request: web.BaseRequest, trusted_proxies: tuple[Network, ...], public_scheme: str) -> Caller:
+    """Who calls, and for what.
+
+    Raises:
+        RefusalError: a request line, method or Host that cannot be understood in one way only.
+    """
+    if tuple(request.version) not in _VERSIONS:
+        raise RefusalError(Reason.BAD_REQUEST, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    if request.method in FORBIDDEN_METHODS:
+        raise RefusalError(Reason.METHOD_NOT_ALLOWED)
+    if request.method not in METHODS:
+        raise RefusalError(Reason.NOT_IMPLEMENTED)
+    authorities = request.headers.getall("Host", [])
+    if len(authorities) != 1:
+        raise RefusalError(Reason.BAD_REQUEST, "The Host header must be there once.")
+    host = parse_host(authorities[0])
+    target = parse_target(request.raw_path, host, request.method)
+    peer = _address(request.remote or "")
+    trusted = peer is not None and any(peer in network for network in trusted_proxies)
+    scheme = public_scheme or request.scheme
+    address = peer
+    if trusted:
+        address = _forwarded_for(request, peer, trusted_proxies)
+        forwarded = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip().lower()
+        scheme = public_scheme or (forwarded if forwarded in ("http", "https") else scheme)
+    return Caller(address, trusted, scheme, host, authorities[0], target)
+
+
+def _forwarded_for(request: web.BaseRequest, peer: Address | None, proxies: tuple[Network, ...]) -> Address | None:
+    chain = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+    for text in reversed([part.strip() for part in chain if part.strip()]):
+        address = _address(text)
+        if address is None:
+            return peer
+        if not any(address in network for network in proxies):
+            return address
+        peer = address
+    return peer
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,206 @@
+"""A room's desk: what a visitor shows is read here, and what a visitor gets is made here.
+
+Owns tokens, pre-ticket serials, idle admissions and cookies of one room. Decides nothing about requests; the
+rules are `core/decision.py`'s and `core/tokens.py`'s, the numbers come from `store/joins.py`.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gate.core.decision import Standing, pass_standing, ticket_standing
+from gate.core.errors import Reason
+from gate.core.line import Line
+from gate.core.place import Place
+from gate.core.room import Room
+from gate.core.tokens import PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
+from gate.store.connection import StoreUnavailableError
+from gate.store.joins import Joins
+from gate.store.rooms import Dealt, RoomStore
+from gate.web.budget import Budget
+from gate.web.cookies import CookieJar
+from gate.web.shown import Shown
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What those texts prove: validly signed tokens of this room, the best of each kind."""
+
+    admission: Pass | None = None
+    ticket: Ticket | None = None
+    """A ticket that is worth its place."""
+    pre: PreTicket | None = None
+    showed_bad: Reason | None = None
+    has_ticket_cookie: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A pass just made."""
+
+    text: str
+    admission: Pass
+
+
+class Desk:
+    """One room's desk in one gate process. `gate_id` tells this process's pre-tickets from others'."""
+
+    def __init__(
+        self, room: Room, tokens: Callable[[], Tokens], store: RoomStore, now: Callable[[], float], gate_id: str
+    ) -> None:
+        self.room = room
+        self.joins = Joins(store, room, now)
+        self._tokens = tokens
+        self._store = store
+        self._now = now
+        self._gate_id = gate_id
+        self._serial = 0
+        self._serial_bucket = -1
+        self._budget = Budget(room.idle_per_network)
+        self._jars = {secure: CookieJar(room, secure) for secure in (False, True)}
+
+    def jar(self, scheme: str) -> CookieJar:
+        """The room's cookies under a public scheme."""
+        return self._jars[scheme == "https"]
+
+    @property
+    def line(self) -> Line | None:
+        """The room's line as last heard."""
+        return self._store.live.line(self.room.name)
+
+    @property
+    def store_away(self) -> bool:
+        """Whether the store has been silent for too long."""
+        return self._store.live.store_away(self.room.name)
+
+    def now(self) -> float:
+        """The store's clock, Unix seconds."""
+        return self._now()
+
+    def read(self, shown: Shown, method: str) -> Holdings:
+        """What is shown proves, judged now."""
+        line, now, tokens = self.line, self._now(), self._tokens()
+        admission = self._best_pass(shown.passes, line, method, now)
+        ticket, why_not = self._best_ticket(shown.tickets, line, now)
+        pre = None
+        if admission is None and ticket is None:
+            pre = next((p for text in shown.pres if (p := tokens.read_pre_ticket(text, self.room.name, now))), None)
+        bad = None
+        if admission is None and ticket is None:
+            bad = Reason.PASS_INVALID if shown.passes else why_not
+        return Holdings(admission, ticket, pre, bad, bool(shown.tickets))
+
+    def mint_pre(self) -> str:
+        """A pre-ticket of a serial not used before in its stretch of time."""
+        pre = PreTicket(self._gate_id, int(self._now()), 0)
+        if pre.bucket != self._serial_bucket:
+            self._serial, self._serial_bucket = 0, pre.bucket
+        self._serial += 1
+        pre = PreTicket(pre.gate, pre.issued_at, self._serial)
+        return self._tokens().mint_pre_ticket(self.room.name, pre, self._now())
+
+    def read_ticket(self, text: str) -> Ticket | None:
+        """The ticket a text proves, whatever it is worth by now."""
+        return self._tokens().read_ticket(text, self.room.name)
+
+    def mint_ticket(self, place: Place, nonce: str) -> str:
+        """A ticket for a place, made now."""
+        return self._tokens().mint_ticket(self.room.name, place, nonce, now=self._now(), life=self.room.ticket_life)
+
+    def mint_pass(self, place: Place, nonce: str, line: Line, *, cap: float | None = None) -> Admitted:
+        """The pass of a served place; its cap follows from the room's history unless one is given."""
+        now, room = self._now(), self.room
+        if cap is None:
+            cap = self.base_cap(line, place)
+        text = self._tokens().mint_pass(room.name, place, nonce, now=now, life=room.pass_life, cap=cap)
+        made = self._tokens().read_pass(text, room.name)
+        if made is None:
+            raise RuntimeError("a pass just made does not verify")
+        return Admitted(text, made)
+
+    def base_cap(self, line: Line, place: Place) -> float:
+        """When a place's visit must be over, unless the origin extends it; Unix seconds."""
+        return line.served_at(place) + self.room.claim_within + self.room.pass_cap
+
+    async def admit_idle(self, pre: PreTicket | None, network: str) -> Dealt | None:
+        """A place that is served at once, if nobody waits, release is to spare and this client may have it."""
+        if pre is None and not self._budget.take(network, time.monotonic()):
+            return None
+        dealt = await self.joins.admit(pre)
+        return dealt if dealt is not None and dealt.position > 0 else None
+
+    async def claim(self, ticket: Ticket) -> Admitted | Reason:
+        """Swap a ticket for its pass, or say why not; StoreUnavailableError where nobody can know."""
+        verdict = await self._store.claim(self.room.name, ticket.place)
+        line = self.line
+        if line is None:
+            raise StoreUnavailableError("the line is not known")
+        refused = {0: Reason.NOT_YET_SERVED, -1: Reason.TICKET_INVALID, -2: Reason.TICKET_USED}.get(verdict)
+        if refused is None:
+            refused = ticket_standing(ticket, self.room, line, self._now())
+        return refused or self.mint_pass(ticket.place, ticket.nonce, line)
+
+    async def renew(self, admission: Pass) -> Admitted | None:
+        """The same admission with a new life; None if its visit has ended. With the store away it is renewed."""
+        line = self.line
+        if line is None:
+            return None
+        try:
+            if not self.store_away and await self._store.has_ended(self.room.name, admission.place):
+                return None
+        except StoreUnavailableError:
+            pass  # law 7: admitted visitors go on
+        return self.mint_pass(admission.place, admission.nonce, line, cap=admission.cap)
+
+    async def spend_last(self, admission: Pass) -> bool:
+        """Use up the one request that a pass past its cap is good for; False if it was used already."""
+        try:
+            return await self._store.finish(self.room.name, admission.place)
+        except StoreUnavailableError:
+            return True
+
+    async def finish(self, place: Place, *, revoke_until: float | None = None) -> None:
+        """End a visit; with `revoke_until` (Unix seconds) at once in every gate."""
+        await self._store.finish(self.room.name, place, deny_until=revoke_until)
+
+    def admits(self, shown: Shown) -> bool:
+        """Whether a good pass of this room is shown, for requests that fall to another room of the host."""
+        line = self.line
+        return line is not None and self._best_pass(shown.passes, line, "GET", self._now()) is not None
+
+    def _best_pass(self, texts: tuple[str, ...], line: Line | None, method: str, now: float) -> Pass | None:
+        for text in texts:
+            found = self._tokens().read_pass(text, self.room.name)
+            if found is None or self._store.live.is_denied(self.room.name, found.place):
+                continue
+            if line is None or pass_standing(found, self.room, line, method, now) is not Standing.OVER:
+                return found
+        return None
+
+    def _best_ticket(self, texts: tuple[str, ...], line: Line | None, now: float) -> tuple[Ticket | None, Reason | None]:
+        why_not = None
+        for text in texts:
+            found = self._tokens().read_ticket(text, self.room.name)
+            if found is None:
+                why_not = why_not or Reason.TICKET_INVALID
+                continue
+            self._store.live.show(self.room.name, found.place)
+            standing = ticket_standing(found, self.room, line, now) if line else None
+            if standing is None:
+                return found, None
+            why_not = standing
+        return None, why_not
+
+    def pre_cookie(self, scheme: str) -> str:
+        """A `Set-Cookie` value with a fresh pre-ticket."""
+        return self.jar(scheme).set("pre", self.mint_pre(), PRE_TICKET_LIFE_SECONDS)
+
+    def ticket_cookie(self, scheme: str, text: str) -> str:
+        """A `Set-Cookie` value with a ticket; persistent, so that a closed browser keeps its place."""
+        return self.jar(scheme).set("ticket", text, self.room.ticket_life)
+
+    def pass_cookie(self, scheme: str, admitted: Admitted) -> str:
+        """A `Set-Cookie` value with a pass, kept as long as it may be renewed."""
+        life = admitted.admission.expires - self._now() + self.room.pass_grace
+        return self.jar(scheme).set("pass", admitted.text, life)
+

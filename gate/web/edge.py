@@ -1,0 +1,100 @@
+"""The public listener's protocol: aiohttp's, with a deadline for heads and our own words for what it refuses.
+
+aiohttp's keep-alive time-out does not run before the first request, and its refusals are plain text with a
+logged traceback. Both are mended here, and nothing else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from gate.core.errors import Reason
+from gate.web.problems import problem
+
+log = logging.getLogger("gate.edge")
+_LINE_TOO_LONG_WORDS = ("request line", "status line", "start line")
+
+
+class EdgeHandler(RequestHandler):  # type: ignore[type-arg]
+    """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
+
+    __slots__ = ("_head_deadline", "header_timeout")
+
+    def __init__(self, *args: Any, header_timeout: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.header_timeout = header_timeout
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first head is waited for like any other."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Start the clock at the first byte of a head, stop it at its last."""
+        heads = self._request_count
+        super().data_received(data)
+        if self._request_count != heads:
+            self._head_arrived()
+        elif self._head_deadline is None and self._waiter is not None:
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing is waited for any more."""
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A problem document for what could not be parsed, or for a fault of ours."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        if status < 500:  # noqa: PLR2004  (client errors)
+            return problem(_parse_reason(exc), close=True)
+        log.error("fault", extra={"reason": Reason.INTERNAL.value}, exc_info=exc)
+        return problem(Reason.INTERNAL, close=True)
+
+    def _expect_head(self) -> None:
+        if self._loop is not None:
+            self._head_deadline = self._loop.call_later(self.header_timeout, self._head_is_late)
+
+    def _head_arrived(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _head_is_late(self) -> None:
+        self._head_deadline = None
+        if self.transport is not None:
+            self.force_close()
+
+
+class EdgeServer(web.Server):  # type: ignore[type-arg]
+    """Makes one `EdgeHandler` a connection."""
+
+    def __init__(
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], *, header_timeout: float, **kwargs: Any
+    ) -> None:
+        super().__init__(handler, **kwargs)
+        self._header_timeout = header_timeout
+
+    def __call__(self) -> RequestHandler:  # type: ignore[type-arg]
+        """One connection's protocol."""
+        return EdgeHandler(self, loop=self._loop, header_timeout=self._header_timeout, **self._kwargs)
+
+
+def _parse_reason(exc: BaseException | None) -> Reason:
+    if isinstance(exc, LineTooLong):
+        text = str(exc).lower()
+        return Reason.URI_TOO_LONG if any(word in text for word in _LINE_TOO_LONG_WORDS) else Reason.HEADER_TOO_LARGE
+    return Reason.BAD_REQUEST

@@ -1,0 +1,187 @@
+"""What crosses to the origin and back: which headers, which cookies, whose cache, and the origin's commands.
+
+`core/headers.py` has the rules for headers, `proxy/origin.py` moves the bytes. This file knows of passes.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gate.core.fetch import SAFE_METHODS
+from gate.core.headers import Header, forwarded_element, from_origin, is_uncacheable, make_private, to_origin
+from gate.core.tokens import Pass
+from gate.proxy.origin import Amend, Head, Origin
+from gate.store.connection import StoreUnavailableError
+from gate.web.caller import Caller
+from gate.web.desk import Admitted, Desk
+
+log = logging.getLogger("gate.forwarding")
+_COMMAND = "gate-command"
+
+
+@dataclass(frozen=True, slots=True)
+class _Admission:
+    """A forwarded request's pass, and what is to become of it when the answer comes."""
+
+    desk: Desk
+    admission: Pass
+    fresh: Admitted | None
+    ageing: bool
+    opens_page: bool
+    clear_ticket: bool
+    caller: Caller
+    request: web.BaseRequest
+
+
+class Forwarding:
+    """The three ways of a forwarded request: of no room, by an open rule, and on a pass."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
+    async def plain(self, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
+        """A URL that no room names."""
+        return await self._send(request, caller, [], _unchanged, lambda: None)
+
+    async def open(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.StreamResponse:
+        """A room's URL without a pass: an open rule, a preflight, or mode `off`."""
+
+        async def amend(head: Head) -> list[Header]:
+            return _cacheable(desk, list(from_origin(head.headers)), sets_ours=False)
+
+        return await self._send(request, caller, [("Gate-Room", desk.room.name)], amend, lambda: None)
+
+    async def admitted(
+        self,
+        request: web.BaseRequest,
+        caller: Caller,
+        desk: Desk,
+        admission: Pass,
+        *,
+        fresh: Admitted | None = None,
+        ageing: bool = False,
+        opens_page: bool = False,
+        clear_ticket: bool = False,
+    ) -> web.StreamResponse:
+        """A room's URL on a pass; `fresh` is a pass to be set, `ageing` one to be made anew if it suits."""
+        held = _Admission(desk, admission, fresh, ageing, opens_page, clear_ticket, caller, request)
+        ours = [("Gate-Room", desk.room.name), ("Gate-Position", str(admission.place.position))]
+        return await self._send(request, caller, ours, lambda head: _amend(held, head), lambda: _tunnel_life(held))
+
+    async def _send(
+        self,
+        request: web.BaseRequest,
+        caller: Caller,
+        ours: list[Header],
+        amend: Amend,
+        tunnel_until: Callable[[], float | None],
+    ) -> web.StreamResponse:
+        theirs = list(to_origin(_raw(request), trusted=caller.trusted))
+        theirs = [(key, value) for key, value in theirs if key.lower() != "host"]
+        headers = [("Host", caller.authority), *_forwarded(request, caller, theirs), *ours]
+        return await self._origin.forward(request, caller.target.raw, headers, amend, tunnel_until=tunnel_until)
+
+
+async def _unchanged(head: Head) -> list[Header]:
+    return list(from_origin(head.headers))
+
+
+async def _amend(held: _Admission, head: Head) -> list[Header]:
+    """The answer's headers for the visitor: commands obeyed and stripped, cookies set, caches told."""
+    desk = held.desk
+    commands = [value for key, value in head.headers if key.lower() == _COMMAND]
+    headers = list(from_origin(head.headers))
+    fresh = held.fresh
+    for command in commands:
+        fresh = await _obey(held, command.strip().lower(), fresh)
+    slides = held.ageing and (
+        held.opens_page or held.request.method not in SAFE_METHODS or is_uncacheable(headers)
+    )
+    if fresh is None and slides and not commands:
+        fresh = await desk.renew(held.admission)
+    cookies = _cookies(held, fresh)
+    headers += [("Set-Cookie", cookie) for cookie in cookies]
+    if fresh is not None and held.request.headers.get("Gate-Client", "").lower() == "api":
+        headers.append(("Gate-Pass", fresh.text))
+    return _cacheable(desk, headers, sets_ours=bool(cookies))
+
+
+def _cookies(held: _Admission, fresh: Admitted | None) -> list[str]:
+    jar = held.desk.jar(held.caller.scheme)
+    cookies = []
+    if fresh is not None:
+        cookies = [held.desk.pass_cookie(held.caller.scheme, fresh), jar.clear("pre")]
+    return [*cookies, jar.clear("ticket")] if held.clear_ticket else cookies
+
+
+async def _obey(held: _Admission, command: str, fresh: Admitted | None) -> Admitted | None:
+    """One `Gate-Command` of the origin; returns the pass to be set, if any."""
+    desk, admission = held.desk, held.admission
+    name, _, argument = command.partition("=")
+    log.info("command", extra={"room": desk.room.name, "position": admission.place.position, "command": name[:16]})
+    try:
+        if name == "complete":
+            await desk.finish(admission.place)
+        elif name == "revoke":
+            await desk.finish(admission.place, revoke_until=admission.cap + desk.room.pass_grace)
+        elif name == "extend" and argument.isdigit() and desk.line is not None:
+            most = desk.base_cap(desk.line, admission.place) + desk.room.pass_cap
+            cap = min(admission.cap + int(argument[:9]), most)
+            return desk.mint_pass(admission.place, admission.nonce, desk.line, cap=max(cap, admission.cap))
+    except StoreUnavailableError:
+        log.warning("command lost", extra={"room": desk.room.name, "reason": "store-unavailable"})
+    return fresh
+
+
+def _tunnel_life(held: _Admission) -> float | None:
+    """Seconds a WebSocket of this pass may last."""
+    admission = held.fresh.admission if held.fresh else held.admission
+    match held.desk.room.websocket:
+        case "keep":
+            return None
+        case "pass":
+            return max(admission.expires - held.desk.now(), 0)
+    return max(admission.cap - held.desk.now(), 0)
+
+
+def _cacheable(desk: Desk, headers: list[Header], *, sets_ours: bool) -> list[Header]:
+    if desk.room.cache == "origin" and not sets_ours:
+        return headers
+    return make_private(headers, no_store=sets_ours)
+
+
+def _raw(request: web.BaseRequest) -> list[Header]:
+    return [(_text(key), _text(value)) for key, value in request.raw_headers]
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _forwarded(request: web.BaseRequest, caller: Caller, theirs: list[Header]) -> list[Header]:
+    """Who asks, for the origin: what a trusted proxy said, and the peer we saw."""
+    peer = (request.remote or "unknown").split("%")[0]
+    before = ", ".join(value for key, value in theirs if key.lower() == "x-forwarded-for")
+    chain = ", ".join(value for key, value in theirs if key.lower() == "forwarded")
+    said = {key.lower() for key, _ in theirs}
+    element = forwarded_element(peer, caller.authority, caller.scheme)
+    kept = [
+        (key, value)
+        for key, value in theirs
+        if key.lower() not in ("x-forwarded-for", "x-forwarded-proto", "forwarded")
+    ]
+    ours = [
+        ("X-Forwarded-For", f"{before}, {peer}" if before else peer),
+        ("X-Forwarded-Proto", caller.scheme),
+        ("Forwarded", f"{chain}, {element}" if chain else element),
+    ]
+    if "x-forwarded-host" not in said:
+        ours.append(("X-Forwarded-Host", caller.authority))
+    return kept + ours
+
+

@@ -1,0 +1,220 @@
+"""The gatekeeper: every request of the public listener, from its facts to what is done with it.
+
+facts → decide → enact. Facts come from `caller.py` and `desk.py`; `core/decision.py` decides; this file enacts,
+and is the one place where the store and the proxy meet. Nothing here adds a way to the origin: only a `Forward`
+or a pass just dealt leads there (law 5).
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from gate.core import decision as d
+from gate.core.errors import Reason, RefusalError
+from gate.core.fetch import Kind, classify, is_crawler
+from gate.core.line import Line
+from gate.core.room import Network, Room
+from gate.core.target import route
+from gate.core.tokens import Pass
+from gate.proxy.origin import Origin
+from gate.store.connection import StoreUnavailableError
+from gate.web.caller import Caller, identify
+from gate.web.cookies import parse_cookies
+from gate.web.desk import Admitted, Desk, Holdings
+from gate.web.forwarding import Forwarding
+from gate.web.problems import problem, refusal
+from gate.web.retry import retry_seconds
+from gate.web.shown import Shown, show
+from gate.web.visitors import Visitors
+from gate.web.waiting import WaitingPages
+
+log = logging.getLogger("gate.decision")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word on addresses and schemes counts."""
+
+    proxies: tuple[Network, ...]
+    public_scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One request on its way through this file."""
+
+    request: web.BaseRequest
+    caller: Caller
+    desk: Desk
+    shown: Shown
+    holdings: Holdings
+    facts: d.Facts
+    line: Line | None
+
+
+class Gatekeeper:
+    """Answers every request of the public listener."""
+
+    def __init__(
+        self,
+        rooms: tuple[Room, ...],
+        desks: dict[str, Desk],
+        origin: Origin,
+        visitors: Visitors,
+        pages: WaitingPages,
+        trust: Trust,
+    ) -> None:
+        self._rooms = rooms
+        self._desks = desks
+        self._forwarding = Forwarding(origin)
+        self._visitors = visitors
+        self._pages = pages
+        self._trust = trust
+        self.draining = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The whole way of one request."""
+        try:
+            caller = identify(request, self._trust.proxies, self._trust.public_scheme)
+            answer = await self._route(request, caller)
+        except RefusalError as error:
+            log.info("refused", extra={"reason": error.reason.value})
+            answer = refusal(error)
+        except StoreUnavailableError:
+            log.info("refused", extra={"reason": Reason.STORE_UNAVAILABLE.value})
+            answer = problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
+        if (self.draining or "Upgrade" in request.headers) and not answer.prepared:
+            answer.force_close()
+        return answer
+
+    async def _route(self, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
+        way = route(self._rooms, caller.host, caller.target.path, request.method, caller.address)
+        if way.own:
+            return await self._visitors.handle(request, caller)
+        if way.room is None:
+            return await self._forwarding.plain(request, caller)
+        visit = self._see(request, caller, self._desks[way.room.name], bypassed=way.bypassed)
+        return await self._enact(visit, d.decide(visit.facts, way.room, visit.line, visit.desk.now()))
+
+    def _see(self, request: web.BaseRequest, caller: Caller, desk: Desk, *, bypassed: bool) -> _Visit:
+        """Collect the facts of one request."""
+        cookies = parse_cookies(request.headers.getall("Cookie", []))
+        shown = show(request, cookies, desk.jar(caller.scheme))
+        holdings = desk.read(shown, request.method)
+        kind = classify(request.method, request.headers)
+        elsewhere = kind is Kind.PART and holdings.admission is None and self._admitted_elsewhere(caller, cookies, desk)
+        facts = d.Facts(
+            kind=kind,
+            method=request.method,
+            bypassed=bypassed,
+            crawler=is_crawler(request.headers),
+            early_data=request.headers.get("Early-Data") == "1",
+            admission=holdings.admission,
+            ticket=holdings.ticket,
+            elsewhere_admitted=elsewhere,
+            showed_bad=holdings.showed_bad,
+        )
+        return _Visit(request, caller, desk, shown, holdings, facts, desk.line)
+
+    def _admitted_elsewhere(self, caller: Caller, cookies: dict[str, list[str]], here: Desk) -> bool:
+        return any(
+            desk.admits(Shown(passes=tuple(desk.jar(caller.scheme).values(cookies, "pass"))))
+            for desk in self._desks.values()
+            if desk is not here
+        )
+
+    async def _enact(self, visit: _Visit, decision: d.Decision) -> web.StreamResponse:
+        match decision:
+            case d.Forward(admission=None):
+                return await self._forwarding.open(visit.request, visit.caller, visit.desk)
+            case d.Forward(standing=d.Standing.LAST, admission=admission) if admission is not None:
+                if not await visit.desk.spend_last(admission):
+                    return await self._pass_is_over(visit)
+                return await self._forwarding.admitted(visit.request, visit.caller, visit.desk, admission)
+            case d.Forward(admission=admission, standing=standing) if admission is not None:
+                return await self._forward_on_pass(visit, admission, standing)
+            case d.Claim(ticket):
+                outcome = await visit.desk.claim(ticket)
+                if isinstance(outcome, Admitted):
+                    log.info("claimed", extra={"room": visit.desk.room.name, "position": ticket.place.position})
+                    return await self._forward_new(visit, outcome)
+                visit = replace(visit, holdings=replace(visit.holdings, ticket=None))
+                return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=outcome)
+            case d.Newcomer(otherwise):
+                return await self._newcomer(visit, otherwise)
+            case d.ShowPage() | d.Refuse():
+                return self._wait(visit, decision)
+        raise AssertionError(decision)
+
+    async def _forward_on_pass(
+        self, visit: _Visit, admission: Pass, standing: d.Standing
+    ) -> web.StreamResponse:
+        renews = standing is d.Standing.EXPIRED
+        renewed = await visit.desk.renew(admission) if renews else None
+        if renews and renewed is None:
+            return await self._pass_is_over(visit)
+        return await self._forwarding.admitted(
+            visit.request,
+            visit.caller,
+            visit.desk,
+            admission,
+            fresh=renewed,
+            ageing=standing is d.Standing.AGEING,
+            opens_page=visit.facts.kind in (Kind.NAVIGATION, Kind.FORM),
+            clear_ticket=visit.holdings.has_ticket_cookie,
+        )
+
+    async def _pass_is_over(self, visit: _Visit) -> web.StreamResponse:
+        """Its visit was ended meanwhile: decide again, as for somebody without a pass."""
+        facts = replace(visit.facts, admission=None, showed_bad=Reason.PASS_INVALID)
+        visit = replace(visit, facts=facts)
+        return await self._enact(visit, d.decide(facts, visit.desk.room, visit.line, visit.desk.now()))
+
+    async def _newcomer(self, visit: _Visit, otherwise: d.ShowPage | d.Refuse) -> web.StreamResponse:
+        """Idle admission, else wait like anyone."""
+        try:
+            dealt = await visit.desk.admit_idle(visit.holdings.pre, visit.caller.network)
+        except StoreUnavailableError:
+            if isinstance(otherwise, d.Refuse):
+                raise
+            return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=Reason.STORE_UNAVAILABLE)
+        line = visit.desk.line
+        if dealt is None or line is None:
+            return self._wait(visit, otherwise)
+        log.info("admitted", extra={"room": visit.desk.room.name, "position": dealt.position, "reason": "idle"})
+        return await self._forward_new(visit, visit.desk.mint_pass(dealt.place, dealt.nonce, line))
+
+    async def _forward_new(self, visit: _Visit, admitted: Admitted) -> web.StreamResponse:
+        return await self._forwarding.admitted(
+            visit.request, visit.caller, visit.desk, admitted.admission, fresh=admitted, clear_ticket=True
+        )
+
+    def _wait(self, visit: _Visit, decision: d.ShowPage | d.Refuse) -> web.StreamResponse:
+        desk = visit.desk
+        if isinstance(decision, d.ShowPage):
+            reason = visit.holdings.showed_bad if visit.holdings.ticket is None else None
+            return self._pages.answer(
+                visit.request,
+                visit.caller,
+                desk,
+                decision.ticket,
+                reason=reason,
+                form_not_sent=decision.form_not_sent,
+                needs_pre=visit.holdings.pre is None,
+            )
+        log.info("refused", extra={"room": desk.room.name, "reason": decision.reason.value})
+        answer = problem(decision.reason, status=decision.status, retry_after=retry_seconds(desk.room.poll.minimum))
+        _allow_cors(answer, visit.request, desk.room)
+        return answer
+
+
+def _allow_cors(answer: web.StreamResponse, request: web.BaseRequest, room: Room) -> None:
+    origin = request.headers.get("Origin", "")
+    if origin and (origin in room.cors_origins or "*" in room.cors_origins):
+        answer.headers["Access-Control-Allow-Origin"] = origin
+        answer.headers["Access-Control-Allow-Credentials"] = "true"
+        answer.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        answer.headers["Vary"] = "Origin"
+
+

@@ -1,0 +1,48 @@
+"""The status document: what a visitor's ticket or pass is worth at this moment."""
+
+from typing import Any
+
+from gate.core.errors import Reason
+from gate.core.estimate import wait_range
+from gate.core.line import Line
+from gate.core.place import reference
+from gate.core.room import Mode
+from gate.core.tokens import Pass, Ticket
+from gate.web.desk import Desk, Holdings
+
+_LAPSED = (Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED)
+
+
+def status_document(desk: Desk, holdings: Holdings) -> dict[str, Any]:
+    """The document for what was shown; numbers are those of the line as last heard."""
+    line = desk.line
+    held: Pass | Ticket | None = holdings.admission or holdings.ticket
+    document: dict[str, Any] = {
+        "room": desk.room.name,
+        "status": _word(line, holdings),
+        "now_serving": line.now_serving if line else None,
+        "issued": line.serving.last if line else None,
+    }
+    if held is None or line is None:
+        return document
+    wait = wait_range(line, held.place)
+    return document | {
+        "position": held.place.position,
+        "ahead": line.ahead(held.place),
+        "wait": {"low": wait.low, "high": wait.high} if wait else None,
+        "generation": held.place.generation,
+        "era": held.place.era,
+        "reference": reference(held.place, held.nonce),
+        "kept_until": held.expires,
+        "claim_within": round(desk.room.claim_within),
+    }
+
+
+def _word(line: Line | None, holdings: Holdings) -> str:
+    if holdings.admission is not None:
+        return "admitted"
+    if holdings.ticket is not None:
+        return "served" if line is not None and line.served(holdings.ticket.place) else "waiting"
+    if holdings.showed_bad in _LAPSED:
+        return "lapsed"
+    return "closed" if line is not None and line.mode is Mode.CLOSED else "pending"

@@ -1,0 +1,211 @@
+"""The visitor's own endpoints under `/_gate/`: pointer, join, status, claim, leave, assets and health.
+
+What belongs here is never forwarded. Numbers come from the desk; documents and cookies are made here.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+import orjson
+from aiohttp import web
+
+from gate.core.errors import Reason, RefusalError
+from gate.core.fetch import is_foreign
+from gate.core.room import Mode
+from gate.core.target import NAMESPACE
+from gate.web.assets import Assets
+from gate.web.caller import Caller
+from gate.web.cookies import parse_cookies
+from gate.web.desk import Admitted, Desk, Holdings
+from gate.web.pointer import PointerDocument
+from gate.web.problems import problem
+from gate.web.retry import retry_seconds
+from gate.web.shown import show
+from gate.web.status import status_document
+from gate.web.waiting import safe_back
+
+log = logging.getLogger("gate.visitors")
+_FORM_BYTES_MAX = 8_192
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_JSON = {"Content-Type": "application/json", "Cache-Control": "no-store", "Server": "gate"}
+
+Verb = Callable[["Visitors", web.BaseRequest, Caller, Desk], Awaitable[web.Response]]
+
+
+class Visitors:
+    """Everything under `/_gate/` on the public listener."""
+
+    def __init__(self, desks: dict[str, Desk], assets: Assets, ready: Callable[[], bool]) -> None:
+        self._desks = desks
+        self._assets = assets
+        self._ready = ready
+        self._pointers = {name: PointerDocument(desk.room) for name, desk in desks.items()}
+
+    async def handle(self, request: web.BaseRequest, caller: Caller) -> web.Response:
+        """One request whose path begins with `/_gate/`, in every reading."""
+        verb, _, rest = caller.target.path.removeprefix(NAMESPACE).partition("/")
+        if verb == "static":
+            _only(request, "GET", "HEAD")
+            return self._assets.answer(rest, request)
+        if verb in ("livez", "readyz") and not rest:
+            _only(request, "GET", "HEAD")
+            healthy = verb == "livez" or self._ready()
+            return web.Response(status=200 if healthy else 503, text="ok\n" if healthy else "not ready\n", headers=_PLAIN)
+        found, desk = _VERBS.get(verb), self._desks.get(rest)
+        if found is None or desk is None:
+            raise RefusalError(Reason.NOT_FOUND)
+        methods, handler = found
+        _only(request, *methods)
+        if "POST" in methods and is_foreign(request.headers, caller.authority):
+            raise RefusalError(Reason.FORBIDDEN)
+        return await handler(self, request, caller, desk)
+
+    async def now(self, request: web.BaseRequest, _caller: Caller, desk: Desk) -> web.Response:
+        """The pointer document."""
+        line = desk.line
+        if line is None:
+            return problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
+        return self._pointers[desk.room.name].answer(line, request.headers.get("If-None-Match"))
+
+    async def join(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
+        """Take a place, or be told the one that is held already."""
+        back = await _form_back(request)
+        holdings = _read(request, caller, desk)
+        if holdings.admission is None and holdings.ticket is None:
+            answer = await self._join_new(request, caller, desk, holdings)
+        else:
+            answer = _status(request, desk, holdings)
+        if back is None or answer.status >= 500:  # noqa: PLR2004  (server errors are shown as they are)
+            return answer
+        return _redirect(answer, back)
+
+    async def status(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
+        """What the ticket or pass shown is worth."""
+        return _status(request, desk, _read(request, caller, desk))
+
+    async def claim(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
+        """Swap a served ticket for its pass."""
+        holdings = _read(request, caller, desk)
+        if holdings.ticket is None:
+            if holdings.admission is not None:
+                return _status(request, desk, holdings)
+            return problem(holdings.showed_bad or Reason.TICKET_INVALID)
+        outcome = await desk.claim(holdings.ticket)
+        place = holdings.ticket.place
+        if not isinstance(outcome, Admitted):
+            log.info("claim refused", extra={"room": desk.room.name, "position": place.position, "reason": outcome.value})
+            soon = retry_seconds(1) if outcome is Reason.NOT_YET_SERVED else None
+            return problem(outcome, retry_after=soon)
+        log.info("claimed", extra={"room": desk.room.name, "position": place.position})
+        admitted = Holdings(admission=outcome.admission, ticket=holdings.ticket)
+        answer = _status(request, desk, admitted, passed=outcome)
+        if not _is_api(request):
+            answer.headers.add("Set-Cookie", desk.pass_cookie(caller.scheme, outcome))
+        return answer
+
+    async def leave(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
+        """Give the place back: its visit is over, its cookies are cleared."""
+        holdings = _read(request, caller, desk)
+        held = holdings.ticket or holdings.admission
+        if held is not None:
+            await desk.finish(held.place)
+            log.info("left", extra={"room": desk.room.name, "position": held.place.position})
+        answer = web.Response(status=204, headers={"Cache-Control": "no-store", "Server": "gate"})
+        for kind in ("ticket", "pass", "pre"):
+            answer.headers.add("Set-Cookie", desk.jar(caller.scheme).clear(kind))
+        return answer
+
+    async def _join_new(self, request: web.BaseRequest, caller: Caller, desk: Desk, holdings: Holdings) -> web.Response:
+        line = desk.line
+        if line is not None and line.mode is Mode.CLOSED:
+            return problem(Reason.ROOM_CLOSED)
+        if holdings.pre is None:
+            return _pending(request, caller, desk)
+        dealt = await desk.joins.admit(holdings.pre) or await desk.joins.join(holdings.pre)
+        if dealt.position < 0:
+            return _pending(request, caller, desk, retry_after=1)
+        if dealt.position == 0:
+            return _no_place(desk)
+        place = dealt.place
+        log.info("joined", extra={"room": desk.room.name, "position": place.position})
+        text = desk.mint_ticket(place, dealt.nonce)
+        made = desk.read_ticket(text)
+        answer = _status(request, desk, Holdings(ticket=made), ticket=text)
+        if not _is_api(request):
+            answer.headers.add("Set-Cookie", desk.ticket_cookie(caller.scheme, text))
+            answer.headers.add("Set-Cookie", desk.jar(caller.scheme).clear("pre"))
+        return answer
+
+
+_VERBS: dict[str, tuple[tuple[str, ...], Verb]] = {
+    "now": (("GET", "HEAD"), Visitors.now),
+    "status": (("GET", "HEAD"), Visitors.status),
+    "join": (("POST",), Visitors.join),
+    "claim": (("POST",), Visitors.claim),
+    "leave": (("POST",), Visitors.leave),
+}
+_PLAIN = {"Cache-Control": "no-store", "Server": "gate"}
+
+
+def _read(request: web.BaseRequest, caller: Caller, desk: Desk) -> Holdings:
+    cookies = parse_cookies(request.headers.getall("Cookie", []))
+    return desk.read(show(request, cookies, desk.jar(caller.scheme)), request.method)
+
+
+def _only(request: web.BaseRequest, *methods: str) -> None:
+    if request.method not in methods:
+        raise RefusalError(Reason.METHOD_NOT_ALLOWED, "Allowed here: " + ", ".join(methods))
+
+
+def _is_api(request: web.BaseRequest) -> bool:
+    return request.headers.get("Gate-Client", "").lower() == "api"
+
+
+def _status(
+    request: web.BaseRequest, desk: Desk, holdings: Holdings, *, ticket: str = "", passed: Admitted | None = None
+) -> web.Response:
+    document = status_document(desk, holdings)
+    if _is_api(request):
+        if ticket:
+            document["ticket"] = ticket
+        if passed is not None:
+            document["pass"] = passed.text
+    return web.Response(body=orjson.dumps(document), headers=_JSON)
+
+
+def _no_place(desk: Desk) -> web.Response:
+    """Nothing was dealt: the room takes nobody any more, or nobody for now."""
+    line = desk.line
+    if line is not None and line.mode is Mode.CLOSED:
+        return problem(Reason.ROOM_CLOSED)
+    return problem(Reason.ROOM_FULL, retry_after=retry_seconds(20))
+
+
+def _pending(request: web.BaseRequest, caller: Caller, desk: Desk, *, retry_after: int = 0) -> web.Response:
+    """No number is spent yet: here is a pre-ticket, show it."""
+    document: dict[str, object] = {"room": desk.room.name, "status": "pending"}
+    headers = {**_JSON, "Retry-After": str(retry_after)}
+    if _is_api(request):
+        return web.Response(status=202, body=orjson.dumps(document | {"pre_ticket": desk.mint_pre()}), headers=headers)
+    answer = web.Response(status=202, body=orjson.dumps(document), headers=headers)
+    answer.headers.add("Set-Cookie", desk.pre_cookie(caller.scheme))
+    return answer
+
+
+async def _form_back(request: web.BaseRequest) -> str | None:
+    """Where a plain form wants to go back to; None for a script's or an API client's request."""
+    if not request.headers.get("Content-Type", "").lower().startswith(_FORM_TYPE):
+        return None
+    if (request.content_length or 0) > _FORM_BYTES_MAX:
+        raise RefusalError(Reason.TOO_LARGE)
+    body = await request.content.read(_FORM_BYTES_MAX)
+    return safe_back(parse_qs(body.decode("latin-1")).get("next", ["/"])[0])
+
+
+def _redirect(answer: web.Response, back: str) -> web.Response:
+    """The same outcome for a browser without JavaScript: the cookies, and the page again."""
+    redirect = web.Response(status=303, headers={"Location": back, "Cache-Control": "no-store", "Server": "gate"})
+    for cookie in answer.headers.getall("Set-Cookie", []):
+        redirect.headers.add("Set-Cookie", cookie)
+    return redirect

@@ -1,0 +1,258 @@
+// The waiting page's script: takes a place, follows the pointer, claims when served, goes where the visitor was going.
+// It never decides anything: only the claim does. All texts come from the page's own catalogue.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const { room, back } = root.dataset;
+  const texts = JSON.parse(root.dataset.texts);
+  const lang = root.lang;
+  const plurals = new Intl.PluralRules(lang);
+  const number = new Intl.NumberFormat(lang);
+  const at = (id) => document.getElementById(id);
+  const clock = () => performance.now() / 1000;
+  const jitter = (seconds, share = 0.2) => seconds * (1 + share * (2 * Math.random() - 1));
+
+  let place = null; // the status document of our ticket
+  let pointer = null; // the newest pointer document, with `heard` on our own clock
+  let failures = 0;
+  let pendings = 0;
+  let timer = 0;
+  let busy = false;
+  let told = "";
+  let toldAt = -Infinity;
+
+  // -- words ---------------------------------------------------------------------------------------------------
+
+  const say = (key, n, shown = number.format(n)) =>
+    (texts[key][plurals.select(n)] || texts[key].other).replace("{n}", shown);
+
+  function waitText(low, high) {
+    if (high <= 60) return texts.wait_soon;
+    const [key, unit] = low >= 7200 ? ["wait_hours", 3600] : ["wait_minutes", 60];
+    const least = Math.max(Math.floor(low / unit), 1);
+    const most = Math.ceil(high / unit);
+    return say(key, most, least === most ? number.format(most) : `${number.format(least)}–${number.format(most)}`);
+  }
+
+  function show(id, text) {
+    const element = at(id);
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+
+  // A screen reader hears a change of state at once and progress at most twice a minute.
+  function announce(text, urgent) {
+    if (text === told || (!urgent && clock() - toldAt < 30)) return;
+    told = text;
+    toldAt = clock();
+    show("live", text);
+  }
+
+  function setState(state, heading = texts[`heading_${state}`]) {
+    const changed = root.dataset.state !== state;
+    root.dataset.state = state;
+    show("heading", heading);
+    show("explanation", texts[`text_${state}`] || "");
+    if (changed) announce(heading, true);
+    const label = { lapsed: texts.again, served: texts.enter }[state];
+    at("act").hidden = !label;
+    show("act", label || "");
+  }
+
+  // -- arithmetic: the browser's half of core/estimate.py and core/line.py ------------------------------------------
+
+  const newer = (a, b) => a.generation - b.generation || a.era - b.era || a.now_serving - b.now_serving;
+
+  // Now serving as far as it may be worked out: by our own monotonic clock, and not past the lease.
+  function serving() {
+    const t = Math.min(pointer.time + clock() - pointer.heard, pointer.lease_until);
+    return Math.max(pointer.now_serving,
+      Math.floor(Math.min(pointer.issued, pointer.now_serving + pointer.release_rate * (t - pointer.at))));
+  }
+
+  function ahead() {
+    if (place.era < pointer.era) return 0;
+    const now = serving();
+    if (place.era === pointer.era) return Math.max(place.position - now - 1, 0);
+    const between = pointer.eras.filter(([era]) => era < place.era).reduce((sum, [, last]) => sum + last, 0);
+    return pointer.issued - now + between + place.position - 1;
+  }
+
+  const served = () => place.era < pointer.era || (place.era === pointer.era && place.position <= serving());
+
+  function pollSeconds() {
+    const { min, max, fraction } = pointer.poll;
+    if (document.hidden) return max;
+    const rate = pointer.release_rate || pointer.resume_rate;
+    return Math.min(Math.max(fraction * (ahead() + 1) / rate, min), max);
+  }
+
+  // -- what the visitor sees -------------------------------------------------------------------------------------
+
+  function render() {
+    const left = ahead();
+    const held = pointer.mode === "hold";
+    const next = left === 0 && !held;
+    setState(held ? "held" : "waiting", next ? texts.heading_next : undefined);
+    show("ahead", say("ahead", left));
+    show("position", number.format(place.position));
+    const seconds = pointer.release_rate ? (left + 1) / pointer.release_rate : null;
+    show("wait", seconds === null ? texts.wait_unknown : waitText(seconds * 0.85, seconds * 1.25 + 5));
+    if (pointer.message) show("message", pointer.message);
+    const first = firstDistance(left);
+    at("progress").value = 1000 * (1 - left / Math.max(first, 1));
+    document.title = `(${number.format(left)}) ${at("site").textContent}`;
+    announce(`${say("ahead", left)}. ${texts.wait_label}: ${at("wait").textContent}`, false);
+  }
+
+  // The distance at which this ticket was first seen, so that the bar goes on after a reload.
+  function firstDistance(left) {
+    const key = `gate:${room}:${place.reference}`;
+    try {
+      const known = Number(localStorage.getItem(key)) || 0;
+      if (left > known) localStorage.setItem(key, String(left));
+      return Math.max(left, known);
+    } catch {
+      return left;
+    }
+  }
+
+  function renderPlace() {
+    const until = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+    show("safe", texts.safe.replace("{until}", until.format(new Date(place.kept_until * 1000))));
+    show("turn-kept", say("turn_kept", Math.max(Math.round(place.claim_within / 60), 1)));
+    show("reference", texts.reference.replace("{ref}", place.reference));
+    at("notify").hidden = !("Notification" in window) || Notification.permission !== "default";
+  }
+
+  // -- talking to the gate ---------------------------------------------------------------------------------------
+
+  const call = (verb, method = "POST") =>
+    fetch(`/_gate/${verb}/${room}`, { method, credentials: "same-origin", cache: "no-store" });
+
+  const retryAfter = (answer, otherwise) => Number(answer.headers.get("Retry-After")) || otherwise;
+
+  function again(seconds) {
+    clearTimeout(timer);
+    timer = setTimeout(step, Math.max(jitter(seconds), 0.25) * 1000);
+  }
+
+  // Back off from a gate that does not answer: doubling, jittered, at most the slowest poll.
+  function failed() {
+    failures += 1;
+    at("offline").hidden = failures < 2;
+    again(Math.min(2 ** Math.min(failures, 5), pointer ? pointer.poll.max : 30));
+  }
+
+  async function step() {
+    if (busy) return;
+    busy = true;
+    try {
+      await (place ? follow() : join());
+    } catch {
+      failed();
+    } finally {
+      busy = false;
+    }
+  }
+
+  async function join() {
+    const answer = await call("join");
+    if (answer.status === 202) {
+      pendings += 1;
+      if (pendings > 3) return setState("cookies");
+      return again(retryAfter(answer, 0.2));
+    }
+    if (answer.status === 200) {
+      place = await answer.json();
+      pendings = failures = 0;
+      at("offline").hidden = true;
+      if (place.status === "admitted") return enter();
+      renderPlace();
+      return follow();
+    }
+    const slug = (await answer.json().catch(() => ({}))).type;
+    if (slug === "room-closed") setState("closed");
+    else if (slug === "room-full") setState("full");
+    else setState("away");
+    again(retryAfter(answer, 15));
+  }
+
+  async function follow() {
+    const answer = await fetch(`/_gate/now/${room}`);
+    if (!answer.ok) return failed();
+    const fresh = { ...(await answer.json()), heard: clock() };
+    failures = 0;
+    at("offline").hidden = true;
+    if (fresh.mode === "off") return enter();
+    if (!pointer || newer(fresh, pointer) > 0) pointer = fresh;
+    else if (newer(fresh, pointer) === 0 && fresh.time >= pointer.time) pointer = fresh;
+    if (pointer.generation > place.generation) return startOver();
+    if (served()) return turn();
+    render();
+    again(pollSeconds());
+  }
+
+  function startOver() {
+    place = null;
+    setState("joining");
+    again(1);
+  }
+
+  // Our turn. A hidden tab tells its owner and lets the place wait, but not until it lapses.
+  async function turn() {
+    setState("served");
+    document.title = `★ ${texts.heading_served}`;
+    at("progress").value = 1000;
+    if (!document.hidden) return claim();
+    notify();
+    const left = place.claim_within - 60 - (clock() - (turn.since ??= clock()));
+    if (left <= 0) return claim();
+    again(Math.min(left, pointer.poll.max));
+  }
+
+  async function claim() {
+    const answer = await call("claim");
+    if (answer.ok) return enter();
+    if (answer.status === 425) {
+      render();
+      return again(retryAfter(answer, 1));
+    }
+    if (answer.status === 410) return setState("lapsed");
+    if (answer.status === 429) return startOver();
+    failed();
+  }
+
+  function enter() {
+    setState("served");
+    // With a fragment the same address would only scroll; without one it is fetched anew.
+    if (location.hash && back === location.pathname + location.search) location.reload();
+    else location.replace(new URL(back, location.origin));
+  }
+
+  function notify() {
+    if (notify.done || !("Notification" in window) || Notification.permission !== "granted") return;
+    notify.done = true;
+    const note = new Notification(texts.heading_served, { body: at("site").textContent, tag: `gate-${room}` });
+    note.onclick = () => { window.focus(); note.close(); };
+  }
+
+  // -- start -----------------------------------------------------------------------------------------------------
+
+  at("act").addEventListener("click", () => {
+    const state = root.dataset.state;
+    if (state === "served") claim().catch(failed);
+    if (state === "lapsed") startOver();
+  });
+  at("notify").addEventListener("click", async () => {
+    const granted = (await Notification.requestPermission()) === "granted";
+    at("notify").hidden = true;
+    if (granted) announce(texts.notify_on, true);
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && root.dataset.state !== "lapsed") again(0.3);
+  });
+  const mark = at("reference").dataset.reference;
+  if (mark) show("reference", texts.reference.replace("{ref}", mark));
+  if (root.dataset.state !== "lapsed") step();
+  else setState("lapsed");
+})();
