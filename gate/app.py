@@ -10,7 +10,7 @@ import logging
 import secrets
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -35,6 +35,7 @@ from gate.web.languages import load_catalogues
 from gate.web.visitors import Visitors
 from gate.web.waiting import WaitingPages
 
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
     from uvloop import new_event_loop
 except ImportError:  # no wheel for this platform; asyncio's own loop does
@@ -181,7 +182,7 @@ async def _serve(config: Config, store_url: str) -> None:
 
 async def _listen(
     stack: contextlib.AsyncExitStack,
-    runner: "web.BaseRunner[web.Request]",
+    runner: web.BaseRunner,
     where: tuple[str, int],
     tls: ssl.SSLContext | None,
 ) -> tuple[str, int]:

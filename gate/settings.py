@@ -1,100 +1,20 @@
-"""Every setting in one table: TOML key, environment name, default, what is allowed, help.
+"""The configuration: every setting of `setting_table.py`, from wherever it was said.
 
 `load` reads file, environment and command line (the later wins), finds every fault at once, and hands down plain
-values; nobody else reads the environment. `docs/configuration.md` is written from this table and a test holds
-them together. The kinds of values are `gate/values.py`'s.
+values; nobody else reads the environment. The kinds of values are `gate/values.py`'s.
 """
 
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gate import values
 from gate.core.keyring import Algorithm
 from gate.core.room import Bypass, Looks, Mode, PollRule, Room
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row: `parse` turns what was written into a value or raises ValueError with what is allowed."""
-
-    table: str
-    key: str
-    parse: Callable[[Any], Any]
-    default: Any
-    help: str
-
-    @property
-    def env(self) -> str:
-        """The environment variable's name."""
-        short = {"server": "GATE_", "room": "GATE_ROOM_", "limits": "GATE_"}.get(self.table, f"GATE_{self.table.upper()}_")
-        return _ENV_NAMES.get((self.table, self.key), short + self.key.upper())
-
-
-_ENV_NAMES = {("store", "state_dir"): "GATE_STATE_DIR", ("tokens", "keys_file"): "GATE_KEYS_FILE"}
-_seconds, _count, _choice = values.seconds, values.count, values.choice
-
-TABLE: tuple[Setting, ...] = (
-    Setting("server", "listen", values.listen, ("127.0.0.1", 8080), "Where visitors connect, HOST:PORT."),
-    Setting("server", "admin_listen", values.listen, ("127.0.0.1", 9090), "Where operators connect, HOST:PORT."),
-    Setting("server", "workers", _count(1, 1), 1, "Gate processes on the public listener (one, for now)."),
-    Setting("server", "trusted_proxies", values.networks, (), "Networks whose X-Forwarded-For and -Proto are believed."),
-    Setting("server", "public_scheme", _choice("http", "https", ""), "", "The scheme visitors use; found out if empty."),
-    Setting("server", "tls_cert", values.file, "", "Certificate chain (PEM) for the public listener."),
-    Setting("server", "tls_key", values.file, "", "Private key (PEM) for the public listener."),
-    Setting("server", "header_timeout", _seconds(1, 120), 15.0, "Longest time for a request's head to arrive."),
-    Setting("server", "keepalive_timeout", _seconds(1, 3600), 75.0, "How long an idle connection is kept."),
-    Setting("server", "max_line_bytes", _count(256, 65_536), 8_190, "Longest request line."),
-    Setting("server", "max_field_bytes", _count(256, 65_536), 8_190, "Longest single header field."),
-    Setting("server", "max_headers", _count(8, 1_000), 128, "Most header fields of a request."),
-    Setting("server", "drain_seconds", _seconds(0, 300), 2.0, "After SIGTERM, how long answers still go out on open connections."),
-    Setting("origin", "url", values.url, "http://127.0.0.1:8001", "The site that is protected, http(s)://HOST[:PORT]."),
-    Setting("origin", "pool", _count(1, 20_000), 512, "Most connections to the origin at a time."),
-    Setting("origin", "idle_timeout", _seconds(0, 3600), 15.0, "How long an unused connection to the origin is kept."),
-    Setting("origin", "connect_timeout", _seconds(0.1, 120), 5.0, "Longest time to connect to the origin."),
-    Setting("origin", "first_byte_timeout", _seconds(0.1, 3600), 60.0, "Longest time to the first byte of an answer."),
-    Setting("origin", "read_timeout", _seconds(0.1, 86_400), 120.0, "Longest silence within an answer."),
-    Setting("origin", "verify", values.verify, True, "Check the origin's certificate: true, false or a CA file (PEM)."),
-    Setting("store", "url", values.store_url, "", "redis://, rediss:// or unix:// of a store; empty: the embedded one."),
-    Setting("store", "state_dir", str, "./.gate", "Where keys, the admin token and the embedded store live."),
-    Setting("tokens", "algorithm", _choice("HS256", "EdDSA"), "HS256", "What signs passes."),
-    Setting("tokens", "keys_file", str, "", "The key ring; empty: keys.json in the state directory."),
-    Setting("tokens", "remembered", _count(1_000, 10_000_000), 100_000, "Verified tokens a gate remembers."),
-    Setting("room", "name", values.room_name, "default", "The room's name: a to z, digits and -."),
-    Setting("room", "hosts", values.hosts, (), "Hosts it protects (shop.example, *.shop.example); empty: all."),
-    Setting("room", "paths", values.paths, (), "Paths it protects (/book and beneath, /book*); empty: all."),
-    Setting("room", "release_rate", values.rate, 10.0, "Visitors let in: 500/s, 30/min, 0.5."),
-    Setting("room", "burst", values.optional(values.number(0, 1e9)), None, "Unused release banked, in visitors; default one second of rate."),
-    Setting("room", "mode", _choice("auto", "hold", "off", "closed"), "auto", "What the room does with its line."),
-    Setting("room", "max_issued", values.optional(_count(1, 2**40)), None, "Most places dealt in one generation; default unlimited."),
-    Setting("room", "ticket_life", _seconds(60, 30 * 86_400), 86_400.0, "How long a ticket lives; made anew past half."),
-    Setting("room", "claim_within", _seconds(10, 86_400), 1_800.0, "How long a turn is kept once it has come."),
-    Setting("room", "pass_life", _seconds(5, 86_400), 600.0, "How long a pass lives unless it is used."),
-    Setting("room", "pass_cap", _seconds(5, 7 * 86_400), 3_600.0, "How long a visit may last at the most."),
-    Setting("room", "pass_grace", _seconds(0, 86_400), 600.0, "How long an expired pass may still be made anew."),
-    Setting("room", "lease", _seconds(1, 300), 10.0, "How long the pointer may be worked out while the store is silent."),
-    Setting("room", "poll_min", _seconds(0.5, 300), 2.0, "Shortest time between a page's polls."),
-    Setting("room", "poll_max", _seconds(1, 3600), 30.0, "Longest time between a page's polls."),
-    Setting("room", "poll_fraction", values.number(0.001, 1), 0.1, "Fraction of the expected wait between polls."),
-    Setting("room", "waiting_status", _choice(200, 202, 429, 503), 200, "Status of the waiting page."),
-    Setting("room", "bypass", values.bypass, (), "Open rules: tables of paths, methods, networks."),
-    Setting("room", "preflight", _choice("forward", "refuse"), "forward", "What is done with a CORS preflight."),
-    Setting("room", "cors_origins", values.texts, (), "Origins whose scripts may read a refusal."),
-    Setting("room", "cookie_domain", values.domain, "", "Domain of the cookies, for rooms over several hosts."),
-    Setting("room", "same_site", _choice("lax", "strict", "none"), "lax", "SameSite of the cookies."),
-    Setting("room", "websocket", _choice("cap", "pass", "keep"), "cap", "When a WebSocket ends: with the visit's cap, the pass, or never."),
-    Setting("room", "cache", _choice("private", "origin"), "private", "Whose word on caching answers leave with."),
-    Setting("room", "idle_per_network", _count(0, 1_000_000), 50, "Idle admissions for clients without cookies, a network; refilled 5/s."),
-    Setting("room", "title", values.localized, {}, "The page's title; one text, or a table by language."),
-    Setting("room", "message", values.localized, {}, "The site's message on the page; one text, or a table by language."),
-    Setting("room", "logo", values.file, "", "Image file (svg, png, webp, jpg) shown on the page."),
-    Setting("room", "accent", values.colour, "", "Colour of the page's accents, #RRGGBB."),
-    Setting("room", "page", values.file, "", "HTML file that replaces the waiting page."),
-)  # fmt: skip
+from gate.setting_table import TABLE, Setting
 
 # Part of the contract, built later: named so that the refusal can say so.
 _LATER = {("room", "max_active"), ("room", "store_outage"), ("room", "bind")}
@@ -207,8 +127,7 @@ def _table(
         faults.append(Fault(where, label, "is not a table", f"[{name}] with keys"))
         given = {}
     rows = {row.key: row for row in TABLE if row.table == name}
-    for key in given.keys() - rows.keys():
-        faults.append(_unknown(where, name, label, key, list(rows)))
+    faults += [_unknown(where, name, label, key, list(rows)) for key in given if key not in rows]
     parsed = {}
     for key, row in rows.items():
         source, raw = where, given.get(key)
@@ -224,8 +143,9 @@ def _parse(row: Setting, raw: Any, source: str, label: str, faults: list[Fault])
     try:
         return row.parse(raw)
     except ValueError as error:
-        shown = "is a table" if isinstance(raw, dict) else f"is {raw!r}"[:80]
-        faults.append(Fault(source, f"{label}.{row.key}", shown, str(error)))
+        # A store's URL may hold a password; a table is too long to repeat.
+        hidden = isinstance(raw, dict) or row.table == "store"
+        faults.append(Fault(source, f"{label}.{row.key}", "is not valid" if hidden else f"is {raw!r}"[:80], str(error)))
         return row.default
 
 
@@ -246,7 +166,8 @@ def _rooms(
         parsed = _table("room", entry, where, environ, overrides, faults, label)
         room = _make_room(parsed, where, label, faults)
         if room.name in found:
-            faults.append(Fault(where, f"{label}.name", f"is {room.name!r} a second time", "a different name for each room"))
+            twice = f"is {room.name!r} a second time"
+            faults.append(Fault(where, f"{label}.name", twice, "a different name for each room"))
         found[room.name] = room
     return tuple(found.values())
 
@@ -272,9 +193,8 @@ def _check_unknown_tables(data: Mapping[str, Any], where: str, faults: list[Faul
     known = ["server", "origin", "store", "tokens", "room"]
     for name in data.keys() - set(known):
         close = difflib.get_close_matches(name, known, 1)
-        faults.append(
-            Fault(where, name, "is not a table", f"did you mean [{close[0]}]?" if close else "one of " + ", ".join(known))
-        )
+        allowed = f"did you mean [{close[0]}]?" if close else "one of " + ", ".join(known)
+        faults.append(Fault(where, name, "is not a table", allowed))
 
 
 def _check_together(tables: Mapping[str, Mapping[str, Any]], where: str, faults: list[Fault]) -> None:

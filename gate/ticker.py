@@ -9,8 +9,8 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from gate.core.release import plan, settle
 from gate.core.line import Line
+from gate.core.release import plan, settle
 from gate.core.room import Mode, Room
 from gate.store.connection import StoreUnavailableError
 from gate.store.rooms import RoomStore, Settings, configured, current
@@ -69,7 +69,12 @@ class Ticker:
             line = self._store.live.line(room.name) or await self._store.open(room, configured(room))
             wanted = amend(current(line))
             settled = settle(
-                line, self._now(), rate=wanted.release_rate, burst=wanted.burst, mode=Mode(wanted.mode), lease=room.lease
+                line,
+                self._now(),
+                rate=wanted.release_rate,
+                burst=wanted.burst,
+                mode=Mode(wanted.mode),
+                lease=room.lease,
             )
             fields = [*wanted.fields(), *(["seed", seed] if seed else [])]
             if await self._store.advance(line, settled, fields):
@@ -100,4 +105,3 @@ class Ticker:
         with contextlib.suppress(StoreUnavailableError):
             for room in self._rooms:
                 await self._store.mark(room.name)
-

@@ -98,7 +98,9 @@ def paths(raw: Any) -> tuple[str, ...]:
     """A list of path patterns."""
     found = texts(raw)
     if not all(path.startswith("/") and path.isascii() and not set(path) & set("?#;\\% ") for path in found):
-        raise ValueError('a list of paths that begin with "/" and have no query, "%", ";" or space; "*" at the end only')
+        raise ValueError(
+            'a list of paths that begin with "/" and have no query, "%", ";" or space; "*" at the end only'
+        )
     if any("*" in path[:-1] or "//" in path or "/." in path for path in found):
         raise ValueError('a list of plain paths; "*" at the end only, no "//" and no "/."')
     return found
@@ -164,6 +166,11 @@ def url(raw: Any) -> str:
     if bad or parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(allowed)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def optional_url(raw: Any) -> str:
+    """The same, or empty for "said elsewhere"."""
+    return url(raw) if raw else ""
 
 
 def store_url(raw: Any) -> str:

@@ -98,7 +98,9 @@ class _Api:
     async def readyz(self, _request: web.Request) -> web.Response:
         """The gate can serve."""
         ready = self._do.ready()
-        return web.Response(status=200 if ready else 503, text="ok\n" if ready else "not ready\n", headers={"Server": "gate"})
+        return web.Response(
+            status=200 if ready else 503, text="ok\n" if ready else "not ready\n", headers={"Server": "gate"}
+        )
 
     async def list_rooms(self, _request: web.Request) -> web.Response:
         """All rooms."""
@@ -119,9 +121,7 @@ class _Api:
         match = request.headers.get("If-Match", "").strip('" ')
         if match and not match.isdigit():
             raise RefusalError(Reason.BAD_REQUEST, "If-Match must be a revision, a whole number")
-        line = await self._do.change(
-            room, lambda now: replace(now, **wanted), revision=int(match) if match else None
-        )
+        line = await self._do.change(room, lambda now: replace(now, **wanted), revision=int(match) if match else None)
         log.info("room changed", extra={"room": room, "keys": sorted(wanted)})
         return _json(room_document(line))
 
@@ -156,13 +156,13 @@ def _read_patch(body: dict[str, Any]) -> dict[str, Any]:
     """The settings a PATCH asks for; every fault is named at once."""
     faults, wanted = [], {}
     for key, raw in body.items():
-        read = _PATCH.get(key)
+        if key not in _PATCH:
+            faults.append(f"{key[:40]}: is not a key; allowed: " + ", ".join(_PATCH))
+            continue
         try:
-            if read is None:
-                raise ValueError("is not a key; allowed: " + ", ".join(_PATCH))
-            wanted[key] = read(raw)
+            wanted[key] = _PATCH[key](raw)
         except ValueError as error:
-            faults.append(f"{key[:40]}: {error}")
+            faults.append(f"{key}: {error}")
     if faults or not wanted:
         raise RefusalError(Reason.BAD_REQUEST, "; ".join(faults) or "the body must be an object with at least one key")
     return wanted
@@ -227,7 +227,7 @@ def _json(document: dict[str, Any]) -> web.Response:
 
 
 def _problem(reason: Reason, detail: str = "") -> web.Response:
-    body = {"type": reason.value, "title": reason.title, "status": reason.status}
+    body = {"type": reason.value, "title": reason.sentence, "status": reason.status}
     if detail:
         body["detail"] = detail
     headers = {**_JSON, "Content-Type": "application/problem+json"}

@@ -16,7 +16,7 @@ def command(path: Path) -> None:
     \b
     Example:
       gate check gate.toml
-    """  # noqa: D301  (click's own mark)
+    """
     try:
         config = load(path)
     except ConfigError as error:

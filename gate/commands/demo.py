@@ -16,7 +16,9 @@ _ROOM = {"GATE_ROOM_RELEASE_RATE": "2/s", "GATE_ROOM_BURST": "2", "GATE_ROOM_TIT
 
 
 @click.command()
-@click.option("--crowd", default=100, show_default=True, type=click.IntRange(0, 20_000), help="Visitors already in line.")
+@click.option(
+    "--crowd", default=100, show_default=True, type=click.IntRange(0, 20_000), help="Visitors already in line."
+)
 @click.option("--origin", metavar="URL", help="A site of your own instead of the box office.")
 @click.option("--listen", metavar="HOST:PORT", help="Where visitors connect (127.0.0.1:8080).")
 @click.option("--admin", metavar="HOST:PORT", help="Where operators connect (127.0.0.1:9090).")
@@ -35,7 +37,7 @@ def command(
     \b
     Example:
       gate demo --crowd 300
-    """  # noqa: D301  (click's own mark)
+    """
     os.environ.update({name: value for name, value in _ROOM.items() if name not in os.environ})
     with tempfile.TemporaryDirectory(prefix="gate-demo-") as folder:
         config = load_or_exit(
@@ -55,7 +57,13 @@ def command(
                 children.append(_child("gate.demo.origin", {"listen": origin_listen}))
             if crowd:
                 children.append(_child("gate.demo.crowd", {"url": public, "visitors": crowd, "buys": origin is None}))
-            _say(public, _url(config.server["admin_listen"]), origin or f"http://{origin_listen}", config.state_dir, crowd)
+            _say(
+                public,
+                _url(config.server["admin_listen"]),
+                origin or f"http://{origin_listen}",
+                config.state_dir,
+                crowd,
+            )
             run_or_exit(config)
         finally:
             for child in children:

@@ -19,7 +19,7 @@ def command(context: click.Context, path: Path | None, state_dir: str | None) ->
     \b
     Example:
       gate keys rotate
-    """  # noqa: D301  (click's own mark)
+    """
     context.obj = load_or_exit(path, {("store", "state_dir"): state_dir})
 
 

@@ -41,7 +41,7 @@ def run_or_exit(config: Config) -> None:
 @click.option("--store", metavar="URL", help="A running Redis or Valkey; without it the embedded one runs.")
 @click.option("--state-dir", metavar="DIR", help="Where keys and the embedded store live (./.gate).")
 @click.option("--workers", metavar="N", help="Gate processes (one, for now).")
-def command(  # noqa: D103  (its help is what follows)
+def command(
     origin: str | None,
     path: Path | None,
     listen: str | None,
@@ -55,7 +55,7 @@ def command(  # noqa: D103  (its help is what follows)
     \b
     Example:
       gate serve --origin http://127.0.0.1:8000
-    """  # noqa: D301  (click's own mark)
+    """
     config = load_or_exit(
         path,
         {

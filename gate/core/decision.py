@@ -13,7 +13,6 @@ from gate.core.line import Line
 from gate.core.room import Mode, Room
 from gate.core.tokens import LEEWAY_SECONDS, Pass, Ticket
 
-
 # Search engines must not index the lobby, nor drop the page: 503 tells them to come back.
 CRAWLER_STATUS = 503
 

@@ -19,7 +19,7 @@ class Reason(StrEnum):
     TICKET_EXPIRED = "ticket-expired"
     TICKET_LAPSED = "ticket-lapsed"
     TICKET_USED = "ticket-used"
-    PASS_INVALID = "pass-invalid"
+    PASS_INVALID = "pass-invalid"  # noqa: S105  (a slug)
     RATE_LIMITED = "rate-limited"
     STORE_UNAVAILABLE = "store-unavailable"
     ORIGIN_UNREACHABLE = "origin-unreachable"
@@ -44,7 +44,7 @@ class Reason(StrEnum):
         return _STATUS_AND_TITLE[self][0]
 
     @property
-    def title(self) -> str:
+    def sentence(self) -> str:
         """One plain sentence for people who read the problem document."""
         return _STATUS_AND_TITLE[self][1]
 

@@ -14,8 +14,8 @@ from gate.core.errors import Reason, RefusalError
 Header = tuple[str, str]
 
 _HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade"
-    .split()
+    "connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
+    "upgrade".split()
 )
 # Naming one of these in Connection would take away what frames or routes the message.
 _NEVER_NAMED = frozenset({"host", "content-length", "cookie", "authorization"})
@@ -34,10 +34,7 @@ _TOKEN_COOKIE = re.compile(r"(?:__Host-|__Secure-)?gate_(?:ticket|pass|pre)_", r
 def connection_names(headers: Iterable[Header]) -> frozenset[str]:
     """The names a message's `Connection` header lists, lower case."""
     named = frozenset(
-        name.strip().lower()
-        for key, value in headers
-        if key.lower() == "connection"
-        for name in value.split(",")
+        name.strip().lower() for key, value in headers if key.lower() == "connection" for name in value.split(",")
     )
     return named - {""}
 

@@ -1,6 +1,7 @@
 """Release rates as people write them: "500/s", "30/min", "90/h" or 0.5 (visitors per second)."""
 
 import re
+from math import isclose
 
 RATE_MAX_PER_SECOND = 1_000_000.0
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
@@ -25,6 +26,7 @@ def parse_rate(text: object) -> float:
 def format_rate(per_second: float) -> str:
     """The rate as a person would write it: whole numbers per second, minute or hour where there are some."""
     for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
-        if abs(per_second * seconds - round(per_second * seconds)) < 1e-6 and round(per_second * seconds) > 0:
-            return f"{round(per_second * seconds)}/{unit}"
+        whole = round(per_second * seconds)
+        if whole > 0 and isclose(per_second * seconds, whole, rel_tol=1e-9):
+            return f"{whole}/{unit}"
     return f"{per_second:g}/s"

@@ -100,7 +100,7 @@ def path_matches(pattern: str, path: str, *, fold: bool = False) -> bool:
     if pattern.endswith("*"):
         return path.startswith(pattern[:-1])
     stem = pattern.rstrip("/")
-    return path == pattern or path == stem or path.startswith(stem + "/")
+    return path in (pattern, stem) or path.startswith(stem + "/")
 
 
 def host_matches(pattern: str, host: str) -> bool:

@@ -175,7 +175,7 @@ class Tokens:
                 return None
             derived = self.ring.derive(key, kind, room)
             required = _PASS_CLAIMS if kind == "pass" else _TICKET_CLAIMS
-            options = {**_OPTIONS, "require": list(required)}
+            options: Any = {**_OPTIONS, "require": list(required)}
             checking: Any = derived.verifies
             claims = jwt.decode(text, checking, algorithms=[derived.algorithm.value], options=options)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):

@@ -25,7 +25,7 @@ _TROUBLE = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, KeyE
 class Visitor:
     """One visitor, from the first page to the confirmation."""
 
-    def __init__(self, base: str, connector: aiohttp.TCPConnector, *, buys: bool) -> None:
+    def __init__(self, base: str, connector: aiohttp.BaseConnector, *, buys: bool) -> None:
         self._base = URL(base)
         self._buys = buys
         self._web = aiohttp.ClientSession(

@@ -18,8 +18,10 @@ from string import Template
 from aiohttp import web
 
 _SEATS = [f"{row}{number}" for row in "ABCDEFGH" for number in range(1, 13)]
-_PAGES = {name: Template((files("gate.demo") / f"pages/{name}.html").read_text()) for name in (
-    "layout", "sale", "seats", "checkout", "done", "load")}
+_PAGES = {
+    name: Template((files("gate.demo") / f"pages/{name}.html").read_text())
+    for name in ("layout", "sale", "seats", "checkout", "done", "load")
+}
 _CSS = (files("gate.demo") / "pages/shop.css").read_text()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _NAME = re.compile(r"[^\x00-\x1f]{1,80}")
@@ -41,11 +43,7 @@ class BoxOffice:
 
     async def seats(self, request: web.Request) -> web.Response:
         """Pick a seat."""
-        boxes = "".join(
-            f'<label class="seat{" taken" if seat in self.taken else ""}"><input type="radio" name="seat" value="{seat}"'
-            f'{" disabled" if seat in self.taken else ""} required>{seat}</label>'
-            for seat in _SEATS
-        )
+        boxes = "".join(_seat_box(seat, taken=seat in self.taken) for seat in _SEATS)
         return self._page(request, "seats", "Choose a seat", boxes=boxes)
 
     async def checkout(self, request: web.Request) -> web.Response:
@@ -98,7 +96,7 @@ class BoxOffice:
     def _session(self, request: web.Request) -> dict[str, str] | None:
         return self.sessions.get(request.cookies.get("shop_session", ""))
 
-    def _page(self, request: web.Request, name: str, title: str, **values: object) -> web.Response:
+    def _page(self, request: web.Request, page: str, title: str, **values: object) -> web.Response:
         session, identity = self._session(request), request.cookies.get("shop_session", "")
         if session is None:
             identity, session = secrets.token_urlsafe(16), {"csrf": secrets.token_urlsafe(16)}
@@ -107,13 +105,18 @@ class BoxOffice:
                 del self.sessions[next(iter(self.sessions))]
         raw = {"boxes"}
         safe = {key: value if key in raw else html.escape(str(value)) for key, value in values.items()}
-        body = _PAGES[name].substitute(safe, csrf=session["csrf"])
+        body = _PAGES[page].substitute(safe, csrf=session["csrf"])
         answer = web.Response(
             text=_PAGES["layout"].substitute(title=html.escape(title), body=body), content_type="text/html"
         )
         answer.headers["Cache-Control"] = "no-store"
         answer.set_cookie("shop_session", identity, httponly=True, samesite="Lax")
         return answer
+
+
+def _seat_box(seat: str, *, taken: bool) -> str:
+    look, off = (" taken", " disabled") if taken else ("", "")
+    return f'<label class="seat{look}"><input type="radio" name="seat" value="{seat}"{off} required>{seat}</label>'
 
 
 def make_box_office() -> web.Application:

@@ -6,7 +6,6 @@ cookies, follows no redirects, unpacks nothing and reads no environment: each of
 visitor's answer to another, or bytes that nobody sent.
 """
 
-import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -138,7 +137,7 @@ class Origin:
                     raise
                 # The origin closed a connection that idled in the pool; nothing was answered, nothing is changed.
                 return await self._request(request.method, target, headers, body, context)
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise RefusalError(Reason.ORIGIN_TIMEOUT, retry_after=5) from error
         except (aiohttp.ClientError, OSError) as error:
             raise RefusalError(Reason.ORIGIN_UNREACHABLE, retry_after=5) from error
@@ -165,7 +164,7 @@ class Origin:
         try:
             async for chunk in response.content.iter_any():
                 await answer.write(chunk)
-        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+        except (TimeoutError, aiohttp.ClientError) as error:
             # The head is gone; only a broken connection says that the body is not whole.
             raise ConnectionResetError("the origin broke off") from error
         await answer.write_eof()

@@ -4,7 +4,6 @@ redis-py's defaults would retry an INCR-like script ten times with back-off: an 
 held joins and burnt numbers. Nothing here retries; callers come again on their next tick.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass
 from importlib.resources import files
@@ -77,16 +76,17 @@ class Connection:
         try:
             answer = await self._run(verb, keys, arguments)
             reply = _read_reply(answer)
-        except (RedisError, OSError, asyncio.TimeoutError, ValueError, TypeError, IndexError) as error:
+        except (TimeoutError, RedisError, OSError, ValueError, TypeError, IndexError) as error:
             raise StoreUnavailableError(type(error).__name__) from error
         self.clock.set(reply.time)
         return reply
 
-    async def command(self, *words: str | int | float) -> Any:
+    async def command(self, *words: str | float) -> Any:
         """Run one plain command; the same exception as `call`."""
         try:
-            return await self._redis.execute_command(*words)
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            client: Any = self._redis
+            return await client.execute_command(*words)
+        except (TimeoutError, RedisError, OSError) as error:
             raise StoreUnavailableError(type(error).__name__) from error
 
     async def close(self) -> None:

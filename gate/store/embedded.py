@@ -164,5 +164,3 @@ def _ping(path: Path) -> bytes:
         probe.sendall(b"PING\r\n")
         return probe.recv(64).strip()
     return b""
-
-

@@ -1,11 +1,11 @@
 """Every key of the store. All of a room's keys carry the hash tag `{room}`, so that a Cluster keeps them together.
 
-    gate:{room}:line                                hash: the handful of numbers (fields in lua/room.lua)
-    gate:{room}:history                             stream: one row a slot in which something moved, bounded
-    gate:{room}:denied                              sorted set: revoked places until their pass would end
-    gate:{room}:pre:<gate>:<bucket>                 bitmap: pre-tickets spent; lives minutes
-    gate:{room}:<generation>:<era>:claimed:<page>   bitmap: one bit a place
-    gate:{room}:<generation>:<era>:ended:<page>     bitmap: one bit a place, only where a visit ended early
+gate:{room}:line                                hash: the handful of numbers (fields in lua/room.lua)
+gate:{room}:history                             stream: one row a slot in which something moved, bounded
+gate:{room}:denied                              sorted set: revoked places until their pass would end
+gate:{room}:pre:<gate>:<bucket>                 bitmap: pre-tickets spent; lives minutes
+gate:{room}:<generation>:<era>:claimed:<page>   bitmap: one bit a place
+gate:{room}:<generation>:<era>:ended:<page>     bitmap: one bit a place, only where a visit ended early
 """
 
 from gate.core.place import Place

@@ -164,7 +164,7 @@ class RoomStore:
     async def has_ended(self, room: str, place: Place) -> bool:
         """Whether a place's visit was ended."""
         answer = await self._connection.command("GETBIT", keys.ended_key(room, place), keys.page_offset(place))
-        return answer == 1
+        return bool(answer == 1)
 
     async def denied(self, room: str) -> frozenset[Place]:
         """The places on the deny list."""
@@ -210,9 +210,7 @@ class RoomStore:
         newest = line.newest
         return [Dealt(code, newest.number, newest.nonce, line.generation) for code in reply.extra]
 
-    async def _call(
-        self, verb: str, room: str, names: list[str], arguments: list[str | int | float]
-    ) -> Reply:
+    async def _call(self, verb: str, room: str, names: list[str], arguments: list[str | int | float]) -> Reply:
         return await self._connection.call(verb, [keys.line_key(room), keys.history_key(room), *names], arguments)
 
     def _accept(self, room: str, reply: Reply) -> Line:
@@ -221,4 +219,3 @@ class RoomStore:
             raise StoreUnavailableError(f"room {room}: the store has lost it")
         seen = reply.rows[-1][0] if reply.rows else None
         return self.live.accept(read_line(room, reply), seen)
-

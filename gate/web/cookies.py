@@ -59,7 +59,7 @@ def parse_cookies(lines: Sequence[str]) -> dict[str, list[str]]:
             name, equals, value = pair.strip().partition("=")
             if equals and "gate_" in name:
                 values = found.setdefault(name, [])
-                value = value.strip('"')  # noqa: PLW2901  (some clients quote)
+                value = value.strip('"')
                 if len(values) < VALUES_MAX and value not in values:
                     values.append(value)
     return found

@@ -177,7 +177,9 @@ class Desk:
                 return found
         return None
 
-    def _best_ticket(self, texts: tuple[str, ...], line: Line | None, now: float) -> tuple[Ticket | None, Reason | None]:
+    def _best_ticket(
+        self, texts: tuple[str, ...], line: Line | None, now: float
+    ) -> tuple[Ticket | None, Reason | None]:
         why_not = None
         for text in texts:
             found = self._tokens().read_ticket(text, self.room.name)
@@ -203,4 +205,3 @@ class Desk:
         """A `Set-Cookie` value with a pass, kept as long as it may be renewed."""
         life = admitted.admission.expires - self._now() + self.room.pass_grace
         return self.jar(scheme).set("pass", admitted.text, life)
-

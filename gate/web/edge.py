@@ -20,7 +20,7 @@ log = logging.getLogger("gate.edge")
 _LINE_TOO_LONG_WORDS = ("request line", "status line", "start line")
 
 
-class EdgeHandler(RequestHandler):  # type: ignore[type-arg]
+class EdgeHandler(RequestHandler):
     """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
 
     __slots__ = ("_head_deadline", "header_timeout")
@@ -54,7 +54,7 @@ class EdgeHandler(RequestHandler):  # type: ignore[type-arg]
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002  (aiohttp's own words, not ours)
     ) -> web.StreamResponse:
         """A problem document for what could not be parsed, or for a fault of ours."""
         if request.writer.output_size > 0:
@@ -79,16 +79,20 @@ class EdgeHandler(RequestHandler):  # type: ignore[type-arg]
             self.force_close()
 
 
-class EdgeServer(web.Server):  # type: ignore[type-arg]
+class EdgeServer(web.Server):
     """Makes one `EdgeHandler` a connection."""
 
     def __init__(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], *, header_timeout: float, **kwargs: Any
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        header_timeout: float,
+        **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
         self._header_timeout = header_timeout
 
-    def __call__(self) -> RequestHandler:  # type: ignore[type-arg]
+    def __call__(self) -> RequestHandler:
         """One connection's protocol."""
         return EdgeHandler(self, loop=self._loop, header_timeout=self._header_timeout, **self._kwargs)
 

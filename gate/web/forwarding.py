@@ -96,9 +96,7 @@ async def _amend(held: _Admission, head: Head) -> list[Header]:
     fresh = held.fresh
     for command in commands:
         fresh = await _obey(held, command.strip().lower(), fresh)
-    slides = held.ageing and (
-        held.opens_page or held.request.method not in SAFE_METHODS or is_uncacheable(headers)
-    )
+    slides = held.ageing and (held.opens_page or held.request.method not in SAFE_METHODS or is_uncacheable(headers))
     if fresh is None and slides and not commands:
         fresh = await desk.renew(held.admission)
     cookies = _cookies(held, fresh)
@@ -183,5 +181,3 @@ def _forwarded(request: web.BaseRequest, caller: Caller, theirs: list[Header]) -
     if "x-forwarded-host" not in said:
         ours.append(("X-Forwarded-Host", caller.authority))
     return kept + ours
-
-

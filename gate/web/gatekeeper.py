@@ -147,9 +147,7 @@ class Gatekeeper:
                 return self._wait(visit, decision)
         raise AssertionError(decision)
 
-    async def _forward_on_pass(
-        self, visit: _Visit, admission: Pass, standing: d.Standing
-    ) -> web.StreamResponse:
+    async def _forward_on_pass(self, visit: _Visit, admission: Pass, standing: d.Standing) -> web.StreamResponse:
         renews = standing is d.Standing.EXPIRED
         renewed = await visit.desk.renew(admission) if renews else None
         if renews and renewed is None:
@@ -216,5 +214,3 @@ def _allow_cors(answer: web.StreamResponse, request: web.BaseRequest, room: Room
         answer.headers["Access-Control-Allow-Credentials"] = "true"
         answer.headers["Access-Control-Expose-Headers"] = "Retry-After"
         answer.headers["Vary"] = "Origin"
-
-

@@ -52,7 +52,9 @@ def plural(catalogue: Catalogue, key: str, language: str, number: int) -> str:
 
 def group_digits(language: str, number: int) -> str:
     """A whole number with its thousands apart."""
-    separator = {"en": ",", "zh": ",", "ja": ",", "ko": ",", "th": ","}.get(language, "." if language in _DOTTED else "\u00a0")
+    separator = {"en": ",", "zh": ",", "ja": ",", "ko": ",", "th": ","}.get(
+        language, "." if language in _DOTTED else "\u00a0"
+    )
     return f"{number:,}".replace(",", separator)
 
 

@@ -17,7 +17,7 @@ def problem(
 ) -> web.Response:
     """The answer for a refusal; `retry_after` in whole seconds, `close` ends the connection after it."""
     status = status or reason.status
-    body: dict[str, object] = {"type": reason.value, "title": reason.title, "status": status}
+    body: dict[str, object] = {"type": reason.value, "title": reason.sentence, "status": status}
     if detail:
         body["detail"] = detail
     headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json", "Server": "gate"}

@@ -51,7 +51,9 @@ class Visitors:
         if verb in ("livez", "readyz") and not rest:
             _only(request, "GET", "HEAD")
             healthy = verb == "livez" or self._ready()
-            return web.Response(status=200 if healthy else 503, text="ok\n" if healthy else "not ready\n", headers=_PLAIN)
+            return web.Response(
+                status=200 if healthy else 503, text="ok\n" if healthy else "not ready\n", headers=_PLAIN
+            )
         found, desk = _VERBS.get(verb), self._desks.get(rest)
         if found is None or desk is None:
             raise RefusalError(Reason.NOT_FOUND)
@@ -94,7 +96,9 @@ class Visitors:
         outcome = await desk.claim(holdings.ticket)
         place = holdings.ticket.place
         if not isinstance(outcome, Admitted):
-            log.info("claim refused", extra={"room": desk.room.name, "position": place.position, "reason": outcome.value})
+            log.info(
+                "claim refused", extra={"room": desk.room.name, "position": place.position, "reason": outcome.value}
+            )
             soon = retry_seconds(1) if outcome is Reason.NOT_YET_SERVED else None
             return problem(outcome, retry_after=soon)
         log.info("claimed", extra={"room": desk.room.name, "position": place.position})

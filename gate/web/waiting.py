@@ -95,7 +95,7 @@ class WaitingPages:
         values = {
             **self._links[room.name],
             **{f"t_{key}": text for key, text in catalogue.items() if isinstance(text, str)},
-            **_sentences(view, room, catalogue, language, desk.now()),
+            **_sentences(view, room, catalogue, language),
             "lang": language,
             "room": room.name,
             "state": view.state,
@@ -159,7 +159,7 @@ def _cookies(desk: Desk, scheme: str, ticket: Ticket | None, *, needs_pre: bool,
     return cookies
 
 
-def _sentences(view: _View, room: Room, catalogue: Catalogue, language: str, now: float) -> dict[str, str]:
+def _sentences(view: _View, room: Room, catalogue: Catalogue, language: str) -> dict[str, str]:
     """The sentences with numbers in them."""
     said = {"heading": catalogue[f"heading_{view.state}"], "explanation": catalogue.get(f"text_{view.state}", "")}
     line, ticket = view.line, view.ticket

@@ -1,0 +1,65 @@
+# Everything a newcomer or CI needs: `make run`, `make test`. A fresh machine has Python 3.11 with pip and venv,
+# make and a C compiler; the rest is installed here.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+ORIGIN ?=
+CROWD ?= 100
+VISITORS ?= 5000
+
+.PHONY: run test test-fast lint format bench lock system clean
+
+run: $(VENV)/.run-ready  ## the demo, or the gate before a site: make run ORIGIN=https://shop.example
+ifeq ($(ORIGIN),)
+	@exec $(BIN)/python -m gate demo --crowd $(CROWD)
+else
+	@exec $(BIN)/python -m gate serve --origin $(ORIGIN)
+endif
+
+test: $(VENV)/.test-ready system  ## every test, on real stores, origins and a real browser
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	CI=$${CI:-} $(BIN)/python -m pytest -q
+
+test-fast: $(VENV)/.test-ready  ## all but the browser's and the slow ones
+	$(BIN)/python -m pytest -q --ignore=tests/e2e -m "not slow"
+
+lint: $(VENV)/.test-ready  ## what `test` checks of the text
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+format: $(VENV)/.test-ready
+	$(BIN)/python -m ruff format .
+
+bench: $(VENV)/.test-ready  ## release accuracy with three gate processes on one store
+	$(BIN)/python loadtests/release_accuracy.py
+
+lock:  ## pin dependencies anew; the lock names no registry
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+
+system:  ## system packages the tests need
+	@sh tests/install_system.sh
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) || { echo "make: Python's venv is missing; on Debian: apt install python3-venv"; exit 1; }
+
+# One recipe for both locks: uv where there is one, else the venv's own pip.
+define install
+$(if $(UV),$(UV) pip install -q --python $(BIN)/python --require-hashes -r $(1),$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1))
+endef
+
+$(VENV)/.run-ready: requirements.lock | $(VENV)/bin/python
+	@echo "installing pinned dependencies …"
+	@$(call install,requirements.lock)
+	@touch $@
+
+$(VENV)/.test-ready: requirements-dev.lock | $(VENV)/bin/python
+	@echo "installing pinned dependencies for the tests …"
+	@$(call install,requirements-dev.lock)
+	@touch $@ $(VENV)/.run-ready
+
+clean:
+	rm -rf $(VENV) .gate .pytest_cache .mypy_cache .ruff_cache dist build
