@@ -32,6 +32,7 @@ from gate.web.desk import Desk
 from gate.web.edge import EdgeServer
 from gate.web.gatekeeper import Gatekeeper, Trust
 from gate.web.languages import load_catalogues
+from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
 from gate.web.waiting import WaitingPages
 
@@ -115,10 +116,11 @@ class Gate:
     async def _start_public(self, stack: contextlib.AsyncExitStack, origin: Origin) -> tuple[str, int]:
         server, rooms = self.config.server, self.config.rooms
         assets, root = Assets(), static_root()
-        pages = WaitingPages(rooms, assets, root, load_catalogues(root))
+        catalogues = load_catalogues(root)
+        pages, trouble = WaitingPages(rooms, assets, root, catalogues), TroublePage(assets, root, catalogues)
         visitors = Visitors(self.desks, assets, self.ready)
         trust = Trust(server["trusted_proxies"], server["public_scheme"])
-        self.gatekeeper = Gatekeeper(rooms, self.desks, origin, visitors, pages, trust)
+        self.gatekeeper = Gatekeeper(rooms, self.desks, origin, visitors, pages, trouble, trust)
         edge = EdgeServer(
             self.gatekeeper.handle,
             header_timeout=server["header_timeout"],

@@ -173,7 +173,9 @@ async def raw(port: int, data: bytes, *, seconds: float = 5.0) -> bytes:
 
 def head(method: str, target: str, *lines: str) -> bytes:
     """A request's head that closes its connection."""
-    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""]).encode(
+        "latin-1"
+    )
 
 
 def toml_of(tables: dict[str, dict[str, Any]], rooms: list[dict[str, Any]]) -> str:

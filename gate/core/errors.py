@@ -84,11 +84,14 @@ class RefusalError(Exception):
     """A request that must be refused; the outermost layer renders it as a problem document.
 
     `detail` is shown to whoever asked, so it never repeats bytes that came from outside.
-    `retry_after` is in whole seconds.
+    `retry_after` is in whole seconds; `cookies` are `Set-Cookie` values that must reach the visitor all the same.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, reason: Reason, detail: str = "", *, retry_after: int | None = None, cookies: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(reason.value)
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
+        self.cookies = cookies

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gate.core.errors import RefusalError
 from gate.core.fetch import SAFE_METHODS
 from gate.core.headers import Header, forwarded_element, from_origin, is_uncacheable, make_private, to_origin
 from gate.core.tokens import Pass
@@ -68,7 +69,12 @@ class Forwarding:
         """A room's URL on a pass; `fresh` is a pass to be set, `ageing` one to be made anew if it suits."""
         held = _Admission(desk, admission, fresh, ageing, opens_page, clear_ticket, caller, request)
         ours = [("Gate-Room", desk.room.name), ("Gate-Position", str(admission.place.position))]
-        return await self._send(request, caller, ours, lambda head: _amend(held, head), lambda: _tunnel_life(held))
+        try:
+            return await self._send(request, caller, ours, lambda head: _amend(held, head), lambda: _tunnel_life(held))
+        except RefusalError as error:
+            # The origin failed; the admission was earned all the same.
+            cookies = (desk.pass_cookie(caller.scheme, fresh),) if fresh else ()
+            raise RefusalError(error.reason, error.detail, retry_after=error.retry_after, cookies=cookies) from error
 
     async def _send(
         self,

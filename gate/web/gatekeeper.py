@@ -26,8 +26,9 @@ from gate.web.forwarding import Forwarding
 from gate.web.problems import problem, refusal
 from gate.web.retry import retry_seconds
 from gate.web.shown import Shown, show
+from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
-from gate.web.waiting import WaitingPages
+from gate.web.waiting import WaitingPages, safe_back
 
 log = logging.getLogger("gate.decision")
 
@@ -63,6 +64,7 @@ class Gatekeeper:
         origin: Origin,
         visitors: Visitors,
         pages: WaitingPages,
+        trouble: TroublePage,
         trust: Trust,
     ) -> None:
         self._rooms = rooms
@@ -70,6 +72,7 @@ class Gatekeeper:
         self._forwarding = Forwarding(origin)
         self._visitors = visitors
         self._pages = pages
+        self._trouble = trouble
         self._trust = trust
         self.draining = False
 
@@ -80,12 +83,23 @@ class Gatekeeper:
             answer = await self._route(request, caller)
         except RefusalError as error:
             log.info("refused", extra={"reason": error.reason.value})
-            answer = refusal(error)
+            answer = self._refused(request, error)
         except StoreUnavailableError:
             log.info("refused", extra={"reason": Reason.STORE_UNAVAILABLE.value})
             answer = problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
         if (self.draining or "Upgrade" in request.headers) and not answer.prepared:
             answer.force_close()
+        return answer
+
+    def _refused(self, request: web.BaseRequest, error: RefusalError) -> web.Response:
+        """A small page for people where the origin is in trouble, a problem document for everything else."""
+        origins_fault = error.reason in (Reason.ORIGIN_UNREACHABLE, Reason.ORIGIN_TIMEOUT)
+        if origins_fault and classify(request.method, request.headers) in (Kind.NAVIGATION, Kind.FORM):
+            answer = self._trouble.answer(request, error, safe_back(request.raw_path))
+        else:
+            answer = refusal(error)
+        for cookie in error.cookies:
+            answer.headers.add("Set-Cookie", cookie)
         return answer
 
     async def _route(self, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:

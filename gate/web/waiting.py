@@ -4,7 +4,6 @@ Owns the page's states, its headers and cookies, and the URL to go back to. The 
 over where there is one; both speak from the same catalogues.
 """
 
-import html
 import json
 import re
 import time
@@ -24,22 +23,9 @@ from gate.web.assets import Assets
 from gate.web.caller import Caller
 from gate.web.desk import Desk
 from gate.web.languages import Catalogue, choose, group_digits, plural
+from gate.web.page import HTML_HEADERS, fill
 from gate.web.retry import retry_seconds
 
-_HOLE = re.compile(r"\{\{(\w+)\}\}")
-_SECURITY = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "X-Robots-Tag": "noindex",
-    "Cache-Control": "no-store",
-    "Content-Type": "text/html; charset=utf-8",
-    "Server": "gate",
-}
 _SAFE_BACK = re.compile(r"/(?![/\\])[!#$%&'()*+,\-./0-9:;=?@A-Z_a-z~\[\]]*")
 _BACK_LENGTH_MAX = 2_048
 _HOUR_SECONDS = 3_600
@@ -83,7 +69,7 @@ class WaitingPages:
         view = _View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent)
         language = choose(request.headers.get("Accept-Language", ""), self._languages)
         status = desk.room.waiting_status if view.state != "away" else Reason.STORE_UNAVAILABLE.status
-        headers = {**_SECURITY, "Content-Language": language, "Retry-After": str(_retry_after(desk, view))}
+        headers = {**HTML_HEADERS, "Content-Language": language, "Retry-After": str(_retry_after(desk, view))}
         answer = web.Response(status=status, body=self.render(desk, view, language).encode(), headers=headers)
         for cookie in _cookies(desk, caller.scheme, ticket, needs_pre=needs_pre, dead=reason):
             answer.headers.add("Set-Cookie", cookie)
@@ -105,7 +91,7 @@ class WaitingPages:
             "form_not_sent": catalogue["form_not_sent"] if view.form_not_sent else "",
             "texts": json.dumps(catalogue, ensure_ascii=False, separators=(",", ":")),
         }
-        return _HOLE.sub(lambda hole: html.escape(str(values.get(hole[1], "")), quote=True), self._templates[room.name])
+        return fill(self._templates[room.name], values)
 
 
 def safe_back(path: str) -> str:

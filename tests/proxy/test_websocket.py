@@ -1,0 +1,98 @@
+"""WebSockets: a pass first, a tunnel only after the origin's 101, then bytes untouched both ways."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web as server
+
+from tests.harness import head, raw
+
+
+def echo(origin):
+    """An echo socket on the origin that answers texts, bytes and close codes."""
+
+    @origin.on("/ws")
+    async def socket(request):
+        ws = server.WebSocketResponse(max_msg_size=2**26, protocols=("chat",))
+        await ws.prepare(request)
+        async for message in ws:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                if message.data == "close":
+                    await ws.close(code=4321, message=b"bye")
+                    break
+                await ws.send_str(message.data)
+            elif message.type is aiohttp.WSMsgType.BINARY:
+                await ws.send_bytes(message.data)
+        return ws
+
+
+async def test_text_binary_large_messages_and_close_codes(start_gate, web, origin):
+    """What a client says and hears is what the origin hears and says."""
+    running = await start_gate(mode="off")
+    echo(origin)
+    async with web.ws_connect(running.url + "/ws", max_msg_size=2**26, protocols=("chat",)) as ws:
+        assert ws.protocol == "chat"
+        await ws.send_str("héllo")
+        assert (await ws.receive_str()) == "héllo"
+        big = bytes(range(256)) * 40_000  # 10 MB
+        await ws.send_bytes(big)
+        assert (await ws.receive_bytes(timeout=20)) == big
+        await ws.ping()
+        await ws.send_str("close")
+        assert (await ws.receive()).data == 4321
+    assert ws.close_code == 4321
+
+
+async def test_without_a_pass_nothing_is_dialled(start_gate, web, origin):
+    """An upgrade that must wait is 429; the origin never hears of it."""
+    running = await start_gate(mode="hold")
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await web.ws_connect(running.url + "/ws")
+    assert refused.value.status == 429
+    assert origin.seen == []
+
+
+async def test_with_a_pass_it_opens(start_gate, new_browser, origin):
+    """A visitor who was let in may open a socket."""
+    running = await start_gate(release_rate="100/s")
+    echo(origin)
+    visitor = new_browser(running)
+    await visitor.get("/")
+    async with visitor.session.ws_connect(running.url + "/ws") as ws:
+        await ws.send_str("in")
+        assert await ws.receive_str() == "in"
+
+
+async def test_a_socket_ends_with_the_visits_cap(start_gate, new_browser, origin):
+    """`websocket = "pass"` closes with 1001 when the pass runs out."""
+    running = await start_gate(release_rate="100/s", websocket="pass", pass_life=5)
+    echo(origin)
+    visitor = new_browser(running)
+    await visitor.get("/")
+    async with visitor.session.ws_connect(running.url + "/ws") as ws:
+        message = await ws.receive(timeout=8)
+    assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING)
+    assert message.data == 1001
+
+
+async def test_an_upgrade_the_origin_refuses_opens_nothing(start_gate, origin):
+    """`Upgrade: foo` and a pipelined request: one answer, closed, no second hit on the origin."""
+    running = await start_gate(mode="off")
+    first = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n"
+    got = await raw(running.port, first + head("GET", "/b"))
+    assert got.count(b"HTTP/1.1 ") == 1
+    assert [request.path for request in origin.seen] == ["/a"]
+
+
+async def test_many_sockets_come_and_go_without_a_trace(start_gate, web, origin):
+    """After all sockets have ended the gate holds no connection of theirs."""
+    running = await start_gate(mode="off")
+    echo(origin)
+    for _ in range(20):
+        async with web.ws_connect(running.url + "/ws") as ws:
+            await ws.send_str("x")
+            await ws.receive_str()
+    await asyncio.sleep(0.1)
+    origin_pool = running.gate.gatekeeper._forwarding._origin._session.connector
+    assert not origin_pool._acquired
