@@ -17,17 +17,19 @@ from gate.core.errors import Reason
 from gate.web.problems import problem
 
 log = logging.getLogger("gate.edge")
-_LINE_TOO_LONG_WORDS = ("request line", "status line", "start line")
 
 
 class EdgeHandler(RequestHandler):
     """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
 
-    __slots__ = ("_head_deadline", "header_timeout")
+    __slots__ = ("_head_deadline", "_header_timeout", "_line_limit")
 
     def __init__(self, *args: Any, header_timeout: float, **kwargs: Any) -> None:
+        # aiohttp's one error for both tells only the limit that was passed; so the two limits must differ.
+        self._line_limit = kwargs["max_line_size"]
+        kwargs["max_field_size"] += kwargs["max_field_size"] == self._line_limit
         super().__init__(*args, **kwargs)
-        self.header_timeout = header_timeout
+        self._header_timeout = header_timeout
         self._head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,13 +62,18 @@ class EdgeHandler(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
         if status < 500:  # noqa: PLR2004  (client errors)
-            return problem(_parse_reason(exc), close=True)
+            return problem(self._parse_reason(exc), close=True)
         log.error("fault", extra={"reason": Reason.INTERNAL.value}, exc_info=exc)
         return problem(Reason.INTERNAL, close=True)
 
+    def _parse_reason(self, exc: BaseException | None) -> Reason:
+        if isinstance(exc, LineTooLong):
+            return Reason.URI_TOO_LONG if exc.args[1] == self._line_limit else Reason.HEADER_TOO_LARGE
+        return Reason.BAD_REQUEST
+
     def _expect_head(self) -> None:
         if self._loop is not None:
-            self._head_deadline = self._loop.call_later(self.header_timeout, self._head_is_late)
+            self._head_deadline = self._loop.call_later(self._header_timeout, self._head_is_late)
 
     def _head_arrived(self) -> None:
         if self._head_deadline is not None:
@@ -95,10 +102,3 @@ class EdgeServer(web.Server):
     def __call__(self) -> RequestHandler:
         """One connection's protocol."""
         return EdgeHandler(self, loop=self._loop, header_timeout=self._header_timeout, **self._kwargs)
-
-
-def _parse_reason(exc: BaseException | None) -> Reason:
-    if isinstance(exc, LineTooLong):
-        text = str(exc).lower()
-        return Reason.URI_TOO_LONG if any(word in text for word in _LINE_TOO_LONG_WORDS) else Reason.HEADER_TOO_LARGE
-    return Reason.BAD_REQUEST

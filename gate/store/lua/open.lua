@@ -13,4 +13,6 @@ if redis.call('EXISTS', line) == 0 then
   for i = 8, #ARGV, 2 do redis.call('HSET', line, ARGV[i], ARGV[i + 1]) end
 end
 fence(tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]))
+-- A room that is new with its keys has nothing to wait for; its first era is served from the start.
+if made == 1 and tonumber(ARGV[4]) == 0 then serve(num('era'), 0) end
 return reply(made, '', ARGV[7])
