@@ -178,7 +178,9 @@
   }
 
   async function follow() {
-    const answer = await fetch(`/_gate/now/${room}`);
+    // Asked anew each time, or the browser's own cache would show the answer before last (stale-while-revalidate);
+    // shared caches on the way go on answering, and an unchanged document is a 304.
+    const answer = await fetch(`/_gate/now/${room}`, { cache: "no-cache" });
     if (!answer.ok) return failed();
     const fresh = { ...(await answer.json()), heard: clock() };
     failures = 0;
@@ -224,6 +226,11 @@
 
   function enter() {
     setState("served");
+    // A form whose site hides where it was: the page before this one is it, with what was typed.
+    if (at("form-not-sent").textContent && !/^https?:\/\/[^/]+\/./.test(document.referrer) && history.length > 1) {
+      setTimeout(() => location.replace(new URL(back, location.origin)), 2000);
+      return history.back();
+    }
     // With a fragment the same address would only scroll; without one it is fetched anew.
     if (location.hash && back === location.pathname + location.search) location.reload();
     else location.replace(new URL(back, location.origin));

@@ -81,6 +81,7 @@ def room_document(line: Line) -> dict[str, Any]:
         "message": line.message,
         "issued": line.issued,
         "now_serving": line.now_serving,
+        "served": line.issued - line.waiting,
         "waiting": line.waiting,
         "claimed": line.claimed,
         "oldest_wait": oldest,

@@ -32,6 +32,8 @@ class Holdings:
     pre: PreTicket | None = None
     showed_bad: Reason | None = None
     has_ticket_cookie: bool = False
+    dead: tuple[str, ...] = ()
+    """Kinds of cookies that were shown and will never be good again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,14 @@ class Desk:
         bad = None
         if admission is None and ticket is None:
             bad = Reason.PASS_INVALID if shown.passes else why_not
-        return Holdings(admission, ticket, pre, bad, bool(shown.tickets))
+        dead = self._dead(shown, line, now) if bad else ()
+        return Holdings(admission, ticket, pre, bad, bool(shown.tickets), dead)
+
+    def _dead(self, shown: Shown, line: Line | None, now: float) -> tuple[str, ...]:
+        """A pass past its cap is not dead yet while it is good for one unsafe request."""
+        spare = self._best_pass(shown.passes, line, "POST", now)
+        kinds = (("ticket", bool(shown.tickets)), ("pass", bool(shown.passes) and spare is None))
+        return tuple(kind for kind, is_dead in kinds if is_dead)
 
     def mint_pre(self) -> str:
         """A pre-ticket of a serial not used before in its stretch of time."""

@@ -74,7 +74,8 @@ class Forwarding:
         except RefusalError as error:
             # The origin failed; the admission was earned all the same.
             cookies = (desk.pass_cookie(caller.scheme, fresh),) if fresh else ()
-            raise RefusalError(error.reason, error.detail, retry_after=error.retry_after, cookies=cookies) from error
+            error.cookies = cookies
+            raise
 
     async def _send(
         self,

@@ -82,7 +82,8 @@ class Gatekeeper:
             caller = identify(request, self._trust.proxies, self._trust.public_scheme)
             answer = await self._route(request, caller)
         except RefusalError as error:
-            log.info("refused", extra={"reason": error.reason.value})
+            cause = {"cause": type(error.__cause__).__name__} if error.__cause__ else {}
+            log.info("refused", extra={"reason": error.reason.value, **cause})
             answer = self._refused(request, error)
         except StoreUnavailableError:
             log.info("refused", extra={"reason": Reason.STORE_UNAVAILABLE.value})
@@ -153,8 +154,9 @@ class Gatekeeper:
                 if isinstance(outcome, Admitted):
                     log.info("claimed", extra={"room": visit.desk.room.name, "position": ticket.place.position})
                     return await self._forward_new(visit, outcome)
-                visit = replace(visit, holdings=replace(visit.holdings, ticket=None))
-                return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=outcome)
+                return self._pages.answer(
+                    visit.request, visit.caller, visit.desk, None, reason=outcome, dead=("ticket",)
+                )
             case d.Newcomer(otherwise):
                 return await self._newcomer(visit, otherwise)
             case d.ShowPage() | d.Refuse():
@@ -214,6 +216,7 @@ class Gatekeeper:
                 reason=reason,
                 form_not_sent=decision.form_not_sent,
                 needs_pre=visit.holdings.pre is None,
+                dead=visit.holdings.dead,
             )
         log.info("refused", extra={"room": desk.room.name, "reason": decision.reason.value})
         answer = problem(decision.reason, status=decision.status, retry_after=retry_seconds(desk.room.poll.minimum))

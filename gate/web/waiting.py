@@ -63,15 +63,19 @@ class WaitingPages:
         reason: Reason | None = None,
         form_not_sent: bool = False,
         needs_pre: bool = True,
+        dead: tuple[str, ...] = (),
     ) -> web.Response:
-        """The page for somebody who must wait; `reason` says why a ticket shown was not worth a place."""
+        """The page for somebody who must wait.
+
+        `reason` says why a ticket shown was not worth a place, `dead` which kinds of cookies are to be cleared.
+        """
         back = _referrer_path(request, caller) if form_not_sent else safe_back(caller.target.raw)
         view = _View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent)
         language = choose(request.headers.get("Accept-Language", ""), self._languages)
         status = desk.room.waiting_status if view.state != "away" else Reason.STORE_UNAVAILABLE.status
         headers = {**HTML_HEADERS, "Content-Language": language, "Retry-After": str(_retry_after(desk, view))}
         answer = web.Response(status=status, body=self.render(desk, view, language).encode(), headers=headers)
-        for cookie in _cookies(desk, caller.scheme, ticket, needs_pre=needs_pre, dead=reason):
+        for cookie in _cookies(desk, caller.scheme, ticket, needs_pre=needs_pre, dead=dead):
             answer.headers.add("Set-Cookie", cookie)
         return answer
 
@@ -133,16 +137,13 @@ def _retry_after(desk: Desk, view: _View) -> int:
     return retry_seconds(seconds)
 
 
-def _cookies(desk: Desk, scheme: str, ticket: Ticket | None, *, needs_pre: bool, dead: Reason | None) -> list[str]:
+def _cookies(desk: Desk, scheme: str, ticket: Ticket | None, *, needs_pre: bool, dead: tuple[str, ...]) -> list[str]:
     """A pre-ticket for a newcomer; a ticket made anew past half of its life; dead ones of ours cleared."""
     jar = desk.jar(scheme)
     if ticket is not None:
         worn = ticket.expires - desk.now() < desk.room.ticket_life / 2
         return [desk.ticket_cookie(scheme, desk.mint_ticket(ticket.place, ticket.nonce))] if worn else []
-    cookies = [desk.pre_cookie(scheme)] if needs_pre else []
-    if dead is not None and dead is not Reason.STORE_UNAVAILABLE:
-        cookies += [jar.clear("ticket"), jar.clear("pass")]
-    return cookies
+    return [*([desk.pre_cookie(scheme)] if needs_pre else []), *map(jar.clear, dead)]
 
 
 def _sentences(view: _View, room: Room, catalogue: Catalogue, language: str) -> dict[str, str]:
