@@ -1,5 +1,6 @@
 """Fixtures only: a real store, a real origin, a real gate before it, and visitors."""
 
+import asyncio
 import contextlib
 import itertools
 import shutil
@@ -26,7 +27,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
-    """Every async test runs on the loop the gate runs on."""
+    """Every async test runs on the loop the gate runs on; Playwright's child wants asyncio's own."""
+    if "e2e" in item.nodeid:
+        return {"asyncio": asyncio.new_event_loop}
     return {"uvloop": uvloop.new_event_loop}
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 VERBS = ("open", "join", "admit", "advance", "claim", "finish", "reset", "mark")
 TIMEOUT_SECONDS = 0.5
+POOL_WAIT_SECONDS = 2.0
 
 
 class StoreUnavailableError(Exception):
@@ -53,8 +54,10 @@ class Connection:
 
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, pool_size: int = 64) -> None:
         self.clock = StoreClock()
-        self._redis: Redis = Redis.from_url(
+        # Blocking: whoever finds all connections busy waits a moment for one instead of failing.
+        pool = BlockingConnectionPool.from_url(
             url,
+            timeout=POOL_WAIT_SECONDS,
             decode_responses=True,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
@@ -63,6 +66,7 @@ class Connection:
             max_connections=pool_size,
             protocol=2,
         )
+        self._redis: Redis = Redis.from_pool(pool)
         room = (files("gate.store") / "lua/room.lua").read_text()
         self._text = {verb: room + "\n" + (files("gate.store") / f"lua/{verb}.lua").read_text() for verb in VERBS}
         self._sha: dict[str, str] = {}

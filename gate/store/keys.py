@@ -11,7 +11,7 @@ gate:{room}:<generation>:<era>:ended:<page>     bitmap: one bit a place, only wh
 from gate.core.place import Place
 
 # Bits come in pages of a fixed size, allocated whole: a string that grows bit by bit is over-allocated twofold.
-PAGE_BITS = 8_000
+PAGE_BITS = 12_800
 
 
 def line_key(room: str) -> str:

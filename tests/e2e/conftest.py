@@ -47,12 +47,10 @@ def new_context(browser: Browser) -> Callable[..., BrowserContext]:
 
 
 @pytest.fixture
-async def page(new_context) -> Page:
-    """One visitor's first tab; any error of its script or breach of the CSP fails the test."""
-    return await watched(await (await new_context()).new_page())
-
-
-async def watched(page: Page) -> Page:
-    """Fail at the test's next look if the page's script throws or the CSP is breached."""
-    page.on("pageerror", lambda error: pytest.fail(f"script error: {error}"))
-    return page
+async def page(new_context) -> AsyncIterator[Page]:
+    """One visitor's first tab; any error of its script fails the test at its end."""
+    page = await (await new_context()).new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert errors == []

@@ -1,0 +1,144 @@
+"""The house's rules: which folder may import which, and how large things may grow."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "gate"
+FILES = sorted(ROOT.rglob("*.py"))
+LINES_PER_FILE_MAX = 300
+LINES_PER_FUNCTION_MAX = 50
+
+# Who may import whom inside the project; `core` stands on the standard library, jwt and cryptography alone.
+ALLOWED = {
+    "core": {"core"},
+    "store": {"core", "store"},
+    "proxy": {"core", "proxy"},
+    "web": {"core", "store", "proxy", "web"},
+    "admin": {"core", "store", "proxy", "admin"},
+    "ticker": {"core", "store"},
+    "keyfile": {"core"},
+    "keywatch": {"core", "keyfile"},
+    "operations": {"core", "store", "ticker"},
+    "values": {"core"},
+    "setting_table": {"values"},
+    "settings": {"core", "setting_table"},
+    "telemetry": set(),
+    "app": {"core", "store", "proxy", "web", "admin", "ticker", "keyfile", "keywatch", "operations", "settings"},
+    "commands": {"app", "commands", "core", "keyfile", "settings", "store", "telemetry"},
+    "demo": {"demo"},
+    "cli": {"commands", ""},
+    "__main__": {"cli"},
+    "": set(),
+}
+FOREIGN = {
+    "core": {"jwt", "cryptography"},
+    "store": {"redis"},
+    "proxy": {"aiohttp", "multidict", "yarl"},
+    "web": {"aiohttp", "orjson"},
+    "admin": {"aiohttp", "orjson"},
+}
+NEVER_IN_CORE = {"asyncio", "time", "random", "secrets", "socket", "os", "logging", "threading"}
+
+
+def part_of(path: Path) -> str:
+    """The folder or top-level file a module belongs to."""
+    relative = path.relative_to(ROOT)
+    if len(relative.parts) > 1:
+        return relative.parts[0]
+    return "" if relative.stem == "__init__" else relative.stem
+
+
+def imports(path: Path, *, everywhere: bool = True):
+    """Every module imported, by absolute name."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if everywhere else tree.body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "gate":
+                yield from (f"gate.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    """cli, app, {web, admin, ticker}, {store, proxy}, core; and each folder's own few libraries."""
+    part = part_of(path)
+    for name in imports(path):
+        head, _, rest = name.partition(".")
+        if head == "gate":
+            target = rest.partition(".")[0]
+            own = target == part or (target not in ALLOWED and part == "cli")
+            assert own or not target or target in ALLOWED[part] or target == "__version__", f"{part} imports {name}"
+        elif part in FOREIGN and head not in FOREIGN[part]:
+            assert head in __import__("sys").stdlib_module_names, f"{part} imports {name}"
+        if part == "core":
+            assert head not in NEVER_IN_CORE, f"core imports {name}"
+
+
+def test_no_import_circle():
+    """Modules sort; nobody imports somebody who imports him."""
+    graph = {}
+    for path in FILES:
+        module = "gate." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[module] = {name for name in imports(path) if name.startswith("gate.") and not name.endswith("__version__")}
+    tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path):
+    """A file is one noun, a function fits a screen; docstrings are not counted."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= LINES_PER_FILE_MAX
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            docstring = first.end_lineno - first.lineno + 1 if documented else 0
+            assert node.end_lineno - node.lineno + 1 - docstring <= LINES_PER_FUNCTION_MAX, node.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_stand_at_the_top(path):
+    """No imports inside functions; the command line loads its verbs by name instead."""
+    assert sorted(imports(path)) == sorted(set_of_top(path))
+
+
+def set_of_top(path):
+    """Imports at the top, and those in a top-level `try` for what is not on every platform."""
+    names = list(imports(path, everywhere=False))
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Try):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.ImportFrom) and inner.module:
+                    names.append(inner.module)
+    return names
+
+
+def test_only_settings_read_the_environment():
+    """Values are handed down; the demo alone sets defaults for its own gate."""
+    for path in FILES:
+        if "os.environ" in path.read_text() or "getenv" in path.read_text():
+            assert part_of(path) == "settings" or path.name == "demo.py", path
+
+
+def test_pages_have_no_inline_script_or_style():
+    """Real files only, as the policy demands."""
+    static = ROOT.parent / "static"
+    for page in static.glob("*.html"):
+        text = page.read_text()
+        assert "<style" not in text
+        assert " style=" not in text
+        assert "<script src=" in text or "<script" not in text
+        assert not any(f" on{event}=" in text for event in ("click", "load", "error", "submit"))
+
+
+def test_every_key_is_built_in_one_place():
+    """Scripts are given their keys; nothing but `store/keys.py` knows how they are spelled."""
+    for path in [*FILES, *ROOT.rglob("*.lua")]:
+        if path.name not in ("keys.py",):
+            assert "gate:{" not in path.read_text(), path
