@@ -17,6 +17,7 @@ from gate.core.room import Network
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*")
 _UNIT_SECONDS = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _ROOM_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_DOT_SEGMENT = re.compile(r"/\.\.?(?:/|$)")
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -101,8 +102,8 @@ def paths(raw: Any) -> tuple[str, ...]:
         raise ValueError(
             'a list of paths that begin with "/" and have no query, "%", ";" or space; "*" at the end only'
         )
-    if any("*" in path[:-1] or "//" in path or "/." in path for path in found):
-        raise ValueError('a list of plain paths; "*" at the end only, no "//" and no "/."')
+    if any("*" in path[:-1] or "//" in path or _DOT_SEGMENT.search(path) for path in found):
+        raise ValueError('a list of plain paths; "*" at the end only, no "//", "/./" and "/../"')
     return found
 
 

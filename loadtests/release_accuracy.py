@@ -44,7 +44,9 @@ def gates(store_url: str, folder: Path):
     command = [sys.executable, "-m", "gate", "serve", "--origin", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"]
     command += ["--admin", "127.0.0.1:0"]
     running = [
-        subprocess.Popen([*command, "--state-dir", str(folder / str(n))], env=environ, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, "--state-dir", str(folder / str(n))], env=environ, stderr=subprocess.PIPE, text=True
+        )
         for n in range(GATES)
     ]
     try:

@@ -1,6 +1,6 @@
 """Store memory a visitor: MEMORY USAGE over the room's keys after 10 joins and after 100,000.
 
-    python loadtests/store_memory.py [--claim]      # with --claim every place is claimed and ended too
+python loadtests/store_memory.py [--claim]      # with --claim every place is claimed and ended too
 """
 
 import asyncio

@@ -85,7 +85,9 @@ def test_no_import_circle():
     graph = {}
     for path in FILES:
         module = "gate." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        graph[module] = {name for name in imports(path) if name.startswith("gate.") and not name.endswith("__version__")}
+        graph[module] = {
+            name for name in imports(path) if name.startswith("gate.") and not name.endswith("__version__")
+        }
     tuple(graphlib.TopologicalSorter(graph).static_order())
 
 
@@ -110,13 +112,9 @@ def test_imports_stand_at_the_top(path):
 
 def set_of_top(path):
     """Imports at the top, and those in a top-level `try` for what is not on every platform."""
-    names = list(imports(path, everywhere=False))
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Try):
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.ImportFrom) and inner.module:
-                    names.append(inner.module)
-    return names
+    tries = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Try)]
+    inside = [inner for node in tries for inner in ast.walk(node) if isinstance(inner, ast.ImportFrom)]
+    return [*imports(path, everywhere=False), *(inner.module for inner in inside)]
 
 
 def test_only_settings_read_the_environment():
@@ -140,5 +138,5 @@ def test_pages_have_no_inline_script_or_style():
 def test_every_key_is_built_in_one_place():
     """Scripts are given their keys; nothing but `store/keys.py` knows how they are spelled."""
     for path in [*FILES, *ROOT.rglob("*.lua")]:
-        if path.name not in ("keys.py",):
+        if path.name != "keys.py":
             assert "gate:{" not in path.read_text(), path

@@ -37,7 +37,11 @@ async def test_a_room_is_shown_and_changed(start_gate, web, room_name):
               "issued", "now_serving", "waiting", "claimed", "oldest_wait"}  # fmt: skip
     assert wanted <= room.keys()
     status, after = await ask(
-        web, running, "PATCH", f"/api/rooms/{room_name}", json={"release_rate": "300/min", "mode": "auto", "message": "hi"}
+        web,
+        running,
+        "PATCH",
+        f"/api/rooms/{room_name}",
+        json={"release_rate": "300/min", "mode": "auto", "message": "hi"},
     )
     assert (status, after["release_rate"], after["mode"], after["message"]) == (200, 5.0, "auto", "hi")
     assert after["revision"] == room["revision"] + 1
@@ -97,7 +101,14 @@ async def test_bodies_are_json_and_bounded(start_gate, web, room_name):
     path = f"/api/rooms/{room_name}"
     form = await ask(web, running, "PATCH", path, data="a=b", headers={**TOKEN, "Content-Type": "text/plain"})
     assert (form[0], form[1]["type"]) == (400, "bad-request")
-    large = await ask(web, running, "PATCH", path, data=io.BytesIO(b"x" * 10_000_000), headers={**TOKEN, "Content-Type": "application/json"})
+    large = await ask(
+        web,
+        running,
+        "PATCH",
+        path,
+        data=io.BytesIO(b"x" * 10_000_000),
+        headers={**TOKEN, "Content-Type": "application/json"},
+    )
     assert (large[0], large[1]["type"]) == (413, "too-large")
 
 

@@ -1,10 +1,13 @@
 """The waiting page in a real browser: each promise it makes to the visitor."""
 
 import asyncio
+import contextlib
+import itertools
 import re
 
 import pytest
 from aiohttp import web as server
+from playwright.async_api import Error as BrowserError
 
 SITE = "<!doctype html><title>Shop</title><h1>The shop</h1>"
 
@@ -31,7 +34,10 @@ async def line_of(running, room, new_browser, count):
 async def until(page, expression):
     """Wait for a condition, without Playwright's own way, which the page's policy forbids (it evaluates texts)."""
     async with asyncio.timeout(15):
-        while not await page.evaluate(expression):
+        while True:
+            with contextlib.suppress(BrowserError):  # the page may be on its way to the next
+                if await page.evaluate(expression):
+                    return
             await asyncio.sleep(0.05)
 
 
@@ -65,16 +71,16 @@ async def test_it_tells_all_it_knows(start_gate, new_browser, page, shop, room_n
 
 async def test_it_shows_a_range_and_moves_and_enters_by_itself(start_gate, new_browser, page, shop, room_name, web):
     """The wait is a range; the line moves on screen; at the turn the URL first asked for opens, query and all."""
-    running = await start_gate(mode="hold", release_rate="30/min", poll_min=0.5)
-    await line_of(running, room_name, new_browser, 40)
+    running = await start_gate(mode="hold", release_rate="30/min", poll_min=0.5, poll_max=1)
+    await line_of(running, room_name, new_browser, 60)
     await page.goto(running.url + "/book?seat=A1&x=%2F")
     await running.patch(web, room_name, mode="auto")
     await page.wait_for_selector("[data-state=waiting]")
-    assert re.fullmatch(r"about \d–\d minutes", await text(page, "#wait"))
+    assert re.fullmatch(r"about \d.\d minutes", await text(page, "#wait"))
     before = int(re.search(r"\d+", await text(page, "#ahead"))[0])
-    await running.patch(web, room_name, release_rate="10/s")
-    await until(page, f"parseInt(document.querySelector('#ahead').textContent.match(/\\d+/)) < {before}")
-    assert re.match(r"\(\d+\) ", await page.title())
+    await running.patch(web, room_name, release_rate="8/s")
+    await until(page, f"parseInt(document.querySelector('#ahead')?.textContent.match(/\\d+/) ?? 0) < {before}")
+    assert re.match(r"\(\d+\) |★ ", await page.title())
     await page.wait_for_selector("text=The shop")
     assert page.url == running.url + "/book?seat=A1&x=%2F"
 
@@ -183,7 +189,7 @@ async def test_it_backs_off_with_errors_and_says_so(start_gate, page, shop, room
     await page.wait_for_selector("#offline:not([hidden])")
     assert "Your place is safe" in await text(page, "#offline")
     await page.wait_for_timeout(7_000)
-    gaps = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(tries)]
     assert gaps[-1] > 1.5 * gaps[0]
     await page.unroute("**/_gate/now/*")
     await page.wait_for_selector("#offline", state="hidden")
@@ -232,7 +238,7 @@ async def test_it_works_without_javascript(start_gate, new_context, new_browser,
     await line_of(running, room_name, new_browser, 2)
     page = await (await new_context(java_script_enabled=False)).new_page()
     await page.goto(running.url + "/book?seat=A1&x=%2F")
-    await page.click("text=Join the line")
+    await page.click("form button")  # Playwright finds no text within noscript
     assert page.url == running.url + "/book?seat=A1&x=%2F"
     assert await text(page, "#ahead") == "At most 2 people ahead of you"
     assert await text(page, "#position") == "3"

@@ -19,15 +19,15 @@ GATES, CONNECTIONS, JOINS = 3, 200, 10_000
 
 
 @contextlib.asynccontextmanager
-async def gate_processes(count, store_url, tmp_path, room, **settings):
-    """Gate processes on one store, as they would be deployed; yields their URLs."""
+async def gate_processes(count, store_url, tmp_path, room, *, origin="http://127.0.0.1:1", **settings):
+    """Gate processes on one store, as they would be deployed; yields their URLs and process numbers."""
     load_or_make(tmp_path / "keys.json", Algorithm.HS256)
     environ = {**os.environ, "GATE_STORE_URL": store_url, "GATE_KEYS_FILE": str(tmp_path / "keys.json"),
                "GATE_ROOM_NAME": room, "GATE_DRAIN_SECONDS": "0", **settings}  # fmt: skip
     processes, urls = [], []
     try:
         for index in range(count):
-            command = [sys.executable, "-m", "gate", "serve", "--origin", "http://127.0.0.1:1", "--listen", "127.0.0.1:0",
+            command = [sys.executable, "-m", "gate", "serve", "--origin", origin, "--listen", "127.0.0.1:0",
                        "--admin", "127.0.0.1:0", "--state-dir", str(tmp_path / f"gate-{index}")]  # fmt: skip
             process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
             processes.append(process)
@@ -38,7 +38,7 @@ async def gate_processes(count, store_url, tmp_path, room, **settings):
             # The log must be read on, or a full pipe would stop the gate.
             drain = asyncio.get_running_loop().run_in_executor(None, process.stderr.read)
             process.drained = drain
-        yield urls
+        yield urls, [process.pid for process in processes]
     finally:
         for process in processes:
             process.terminate()
@@ -62,7 +62,7 @@ async def join_once(session, url, room):
 @pytest.mark.slow
 async def test_law_1_unique_10_000_joins_over_200_connections_and_3_gate_processes(store_url, tmp_path, room_name):
     """10,000 different positions, none missing, in join order within each connection (law 2)."""
-    async with gate_processes(GATES, store_url, tmp_path, room_name, GATE_ROOM_MODE="hold") as urls:
+    async with gate_processes(GATES, store_url, tmp_path, room_name, GATE_ROOM_MODE="hold") as (urls, _):
 
         async def connection(index):
             places = []
