@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const root = document.documentElement;
-  const { room, back } = root.dataset;
+  const { room, back, way } = root.dataset;
   const texts = JSON.parse(root.dataset.texts);
   const lang = root.lang;
   const plurals = new Intl.PluralRules(lang);
@@ -166,7 +166,8 @@
       place = await answer.json();
       pendings = failures = 0;
       at("offline").hidden = true;
-      if (place.status === "admitted") return enter();
+      // Let in all along, but the form was sent from elsewhere and did not carry the pass: that must be read first.
+      if (place.status === "admitted") return at("form-not-sent").textContent ? setState("served") : enter();
       renderPlace();
       return follow();
     }
@@ -226,8 +227,8 @@
 
   function enter() {
     setState("served");
-    // A form whose site hides where it was: the page before this one is it, with what was typed.
-    if (at("form-not-sent").textContent && !/^https?:\/\/[^/]+\/./.test(document.referrer) && history.length > 1) {
+    // A form of this site, which hides where it was: the page before this one is it, with what was typed.
+    if (way === "history" && history.length > 1) {
       setTimeout(() => location.replace(new URL(back, location.origin)), 2000);
       return history.back();
     }

@@ -41,6 +41,8 @@ class _View:
     line: Line | None
     back: str
     form_not_sent: bool
+    way: str = ""
+    """`history`: the page before is the one to go back to, since the site hides its address."""
 
 
 class WaitingPages:
@@ -70,7 +72,8 @@ class WaitingPages:
         `reason` says why a ticket shown was not worth a place, `dead` which kinds of cookies are to be cleared.
         """
         back = _referrer_path(request, caller) if form_not_sent else safe_back(caller.target.raw)
-        view = _View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent)
+        way = "history" if form_not_sent and back == "/" and _is_own_form(request) else ""
+        view = _View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent, way)
         language = choose(request.headers.get("Accept-Language", ""), self._languages)
         status = desk.room.waiting_status if view.state != "away" else Reason.STORE_UNAVAILABLE.status
         headers = {**HTML_HEADERS, "Content-Language": language, "Retry-After": str(_retry_after(desk, view))}
@@ -90,6 +93,7 @@ class WaitingPages:
             "room": room.name,
             "state": view.state,
             "back": view.back,
+            "way": view.way,
             "title": _localized(room.looks.title, language) or catalogue["site"],
             "message": (view.line.message if view.line else "") or _localized(room.looks.message, language),
             "form_not_sent": catalogue["form_not_sent"] if view.form_not_sent else "",
@@ -113,6 +117,11 @@ def _referrer_path(request: web.BaseRequest, caller: Caller) -> str:
     if parts.netloc.lower() != caller.authority.lower():
         return "/"
     return safe_back(parts.path + (f"?{parts.query}" if parts.query else ""))
+
+
+def _is_own_form(request: web.BaseRequest) -> bool:
+    """Whether a page of this host sent the form."""
+    return request.headers.get("Sec-Fetch-Site") == "same-origin"
 
 
 def _state(desk: Desk, ticket: Ticket | None, reason: Reason | None) -> str:

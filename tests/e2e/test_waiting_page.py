@@ -281,6 +281,26 @@ async def test_a_form_is_not_lost_silently(start_gate, page, shop, room_name, we
     assert not any(request.method == "POST" and request.path == "/order" for request in shop.seen)
 
 
+async def test_a_form_of_a_site_that_hides_its_addresses_is_found_again(start_gate, page, shop, room_name, web):
+    """`Referrer-Policy: origin`: the page goes back in the browser's history, and what was typed is still there."""
+    running = await start_gate(mode="off", poll_min=0.5)
+
+    @shop.on("/checkout")
+    async def checkout(request):
+        form = "<h1>Checkout</h1><form method=post action=/order><input name=who><button>Buy</button></form>"
+        return server.Response(text=form, content_type="text/html", headers={"Referrer-Policy": "origin"})
+
+    await page.goto(running.url + "/checkout")
+    await page.fill("input", "Ada")
+    await running.patch(web, room_name, mode="hold")
+    await running.until_seen(room_name, lambda line: line.mode == "hold")
+    await page.click("text=Buy")
+    await page.wait_for_selector("[data-state=held]")
+    await running.patch(web, room_name, mode="auto")
+    await page.wait_for_selector("text=Checkout")
+    assert await page.input_value("input") == "Ada"
+
+
 async def test_the_message_is_text_and_the_policy_holds(start_gate, page, shop, room_name, web):
     """Mark-up in an operator's message is shown, not run; nothing breaches the CSP."""
     running = await start_gate(mode="hold", message="<img src=x onerror=alert(1)>")
