@@ -33,8 +33,10 @@ lint: $(VENV)/.test-ready  ## what `test` checks of the text
 format: $(VENV)/.test-ready
 	$(BIN)/python -m ruff format .
 
-bench: $(VENV)/.test-ready  ## release accuracy with three gate processes on one store
-	$(BIN)/python loadtests/release_accuracy.py
+bench: $(VENV)/.test-ready  ## release accuracy with three gate processes on one store, and store memory a visitor
+	PYTHONPATH=. $(BIN)/python loadtests/release_accuracy.py
+	PYTHONPATH=. $(BIN)/python loadtests/store_memory.py
+	PYTHONPATH=. $(BIN)/python loadtests/store_memory.py --claim
 
 lock:  ## pin dependencies anew; the lock names no registry
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock

@@ -7,7 +7,9 @@
   const texts = JSON.parse(root.dataset.texts);
   const lang = root.lang;
   const plurals = new Intl.PluralRules(lang);
-  const number = new Intl.NumberFormat(lang);
+  // Dates and digits as this visitor's own region writes them, where it speaks the page's language.
+  const region = navigator.language.split("-")[0] === lang ? navigator.language : lang;
+  const number = new Intl.NumberFormat(region);
   const at = (id) => document.getElementById(id);
   const clock = () => performance.now() / 1000;
   const jitter = (seconds, share = 0.2) => seconds * (1 + share * (2 * Math.random() - 1));
@@ -117,7 +119,7 @@
   }
 
   function renderPlace() {
-    const until = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+    const until = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: "short" });
     show("safe", texts.safe.replace("{until}", until.format(new Date(place.kept_until * 1000))));
     show("turn-kept", say("turn_kept", Math.max(Math.round(place.claim_within / 60), 1)));
     show("reference", texts.reference.replace("{ref}", place.reference));
