@@ -43,24 +43,27 @@ def gates(store_url: str, folder: Path):
     }
     command = [sys.executable, "-m", "gate", "serve", "--origin", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"]
     command += ["--admin", "127.0.0.1:0"]
+    logs = [folder / f"{n}.log" for n in range(GATES)]
     running = [
-        subprocess.Popen(
-            [*command, "--state-dir", str(folder / str(n))], env=environ, stderr=subprocess.PIPE, text=True
-        )
-        for n in range(GATES)
+        subprocess.Popen([*command, "--state-dir", str(folder / str(n))], env=environ, stderr=log.open("w"))
+        for n, log in enumerate(logs)
     ]
     try:
-        ready = []
-        for process in running:
-            while "public" not in (line := json.loads(process.stderr.readline())):
-                pass
-            ready.append((line["public"], line["admin"]))
-        yield ready
+        yield [wait_until_ready(log) for log in logs]
     finally:
         for process in running:
-            process.stderr.close()
             process.terminate()
             process.wait(10)
+
+
+def wait_until_ready(log: Path) -> tuple[str, str]:
+    """The public and the admin URL that a gate's log tells."""
+    for _ in range(200):
+        for line in log.read_text().splitlines():
+            if "public" in (said := json.loads(line)):
+                return said["public"], said["admin"]
+        time.sleep(0.05)
+    raise SystemExit(f"a gate did not start: {log.read_text()}")
 
 
 async def fill(urls: list[tuple[str, str]]) -> None:
