@@ -23,7 +23,7 @@ from gate.operations import RoomOperations
 from gate.proxy.origin import Limits, Origin
 from gate.settings import Config
 from gate.store.connection import Connection
-from gate.store.embedded import start_embedded
+from gate.store.embedded import EmbeddedStore, start_embedded
 from gate.store.live import Live
 from gate.store.rooms import RoomStore
 from gate.ticker import Ticker
@@ -45,6 +45,8 @@ except ImportError:  # no wheel for this platform; asyncio's own loop does
 log = logging.getLogger("gate.app")
 _FRESH_MS = 60_000
 _FINISH_SECONDS = 10.0
+_STORE_LOOK_SECONDS = 0.1
+_STORE_REST_SECONDS = 0.5
 
 
 class Gate:
@@ -155,18 +157,20 @@ def serve(config: Config) -> None:
     try:
         url = embedded.url if embedded else config.store["url"]
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(config, url))
+            runner.run(_serve(config, url, embedded))
     finally:
         if embedded:
             embedded.stop()
 
 
-async def _serve(config: Config, store_url: str) -> None:
+async def _serve(config: Config, store_url: str, embedded: EmbeddedStore | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Gate(config, store_url).running() as gate:
+    async with Gate(config, store_url).running() as gate, contextlib.AsyncExitStack() as stack:
+        if embedded is not None:
+            stack.push_async_callback(_cancel, asyncio.create_task(_keep_alive(embedded)))
         log.info(
             "ready",
             extra={
@@ -180,6 +184,15 @@ async def _serve(config: Config, store_url: str) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)  # a second signal ends at once
         await gate.drain()
+
+
+async def _keep_alive(embedded: EmbeddedStore) -> None:
+    """Start the embedded store again when it dies; on this thread, to which its life is tied."""
+    while True:
+        await asyncio.sleep(_STORE_LOOK_SECONDS)
+        if embedded.revive():
+            log.warning("store died", extra={"cause": "started again"})
+            await asyncio.sleep(_STORE_REST_SECONDS)
 
 
 async def _listen(

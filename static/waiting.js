@@ -170,6 +170,8 @@
       at("offline").hidden = true;
       // Let in all along, but the form was sent from elsewhere and did not carry the pass: that must be read first.
       if (place.status === "admitted") return at("form-not-sent").textContent ? setState("served") : enter();
+      // A ticket is made anew past half of its life, by asking for the same place again.
+      place.anewAt = clock() + Math.max(place.kept_until - Date.now() / 1000, 60) / 2 + 30;
       renderPlace();
       return follow();
     }
@@ -193,6 +195,7 @@
     else if (newer(fresh, pointer) === 0 && fresh.time >= pointer.time) pointer = fresh;
     if (pointer.generation > place.generation) return startOver();
     if (served()) return turn();
+    if (clock() > place.anewAt) return join();
     render();
     again(pollSeconds());
   }

@@ -105,7 +105,8 @@ def decide(facts: Facts, room: Room, line: Line | None, now: float) -> Decision:
         if standing is not Standing.OVER:
             return Forward(facts.admission, standing)
     if facts.kind is Kind.PART:
-        return Forward() if facts.elsewhere_admitted else Refuse(Reason.MUST_WAIT)
+        comes_along = facts.elsewhere_admitted and facts.method in SAFE_METHODS
+        return Forward() if comes_along else Refuse(Reason.MUST_WAIT)
     return _without_pass(facts, line)
 
 

@@ -44,7 +44,7 @@ def classify(method: str, headers: Mapping[str, str]) -> Kind:
     """The kind of a request, from its method and headers (case-insensitive mapping)."""
     if method == "OPTIONS" and "Access-Control-Request-Method" in headers and "Origin" in headers:
         return Kind.PREFLIGHT
-    if method == "HEAD" or _is_speculative(headers) or "Upgrade" in headers:
+    if method == "HEAD" or _is_speculative(headers) or is_websocket(headers):
         return Kind.PART
     mode, destination = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest", "")
     if mode is None:
@@ -55,6 +55,11 @@ def classify(method: str, headers: Mapping[str, str]) -> Kind:
     if destination not in ("", "empty") or headers.get("Sec-Fetch-Site") == "cross-site":
         return Kind.PART
     return Kind.API
+
+
+def is_websocket(headers: Mapping[str, str]) -> bool:
+    """Whether a request asks for a WebSocket; every other `Upgrade` is ignored, as RFC 9110 section 7.8 allows."""
+    return headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
 def is_crawler(headers: Mapping[str, str]) -> bool:

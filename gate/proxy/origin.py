@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gate.core.errors import Reason, RefusalError
+from gate.core.fetch import is_websocket
 from gate.core.headers import Header
 from gate.proxy.answer import Answer
 from gate.proxy.tunnel import tunnel
@@ -99,18 +100,18 @@ class Origin:
             RefusalError: `origin-unreachable` or `origin-timeout`, if nothing was sent to the visitor yet.
             ConnectionResetError: the origin broke off in the middle of an answer; so must we.
         """
-        upgrades = "Upgrade" in request.headers
+        upgrades = request.method == "GET" and is_websocket(request.headers)
         if upgrades:
-            headers = [*headers, ("Connection", "Upgrade"), ("Upgrade", request.headers["Upgrade"])]
+            headers = [*headers, ("Connection", "Upgrade"), ("Upgrade", "websocket")]
         response = await self._send(request, target, headers)
         try:
             if response.status == _SWITCHING_PROTOCOLS:
-                if not upgrades:
+                if not upgrades or not is_websocket(response.headers):
                     raise RefusalError(Reason.ORIGIN_UNREACHABLE, "The site switched protocols unasked.")
                 passed_on = await amend(_head(response))
                 return await tunnel(request, response, passed_on, tunnel_until())
             answer = Answer(response.status, response.reason, await amend(_head(response)))
-            if upgrades:
+            if "Upgrade" in request.headers:
                 answer.force_close()  # what follows an Upgrade on this connection was never read
             await self._stream(request, response, answer)
             return answer
@@ -145,10 +146,9 @@ class Origin:
     async def _request(
         self, method: str, target: str, headers: list[Header], body: Any, context: SimpleNamespace
     ) -> aiohttp.ClientResponse:
-        url = URL(self._base + target, encoded=True) if target != "*" else URL(self._base).with_path("*", encoded=True)
         return await self._session.request(
             method,
-            url,
+            URL(self._base + target, encoded=True),
             headers=CIMultiDict(headers),
             data=body,
             allow_redirects=False,

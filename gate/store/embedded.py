@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_SOCKET = "store.sock"
 _SOCKET_PATH_MAX_BYTES = 100
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -44,8 +45,20 @@ class EmbeddedStore:
     url: str
     fresh: bool
     process: "subprocess.Popen[bytes]"
+    _start: Callable[[], "subprocess.Popen[bytes]"]
     _lock: int
     _socket_folder: Path
+
+    def revive(self) -> bool:
+        """Start the server again on the same socket and data if it has died; whether it had. Returns at once.
+
+        Call it from the main thread, as `start_embedded`.
+        """
+        if self.process.poll() is None:
+            return False
+        (self._socket_folder / _SOCKET).unlink(missing_ok=True)
+        self.process = self._start()
+        return True
 
     def stop(self) -> None:
         """End the server in good order and give the state directory back."""
@@ -74,21 +87,25 @@ def start_embedded(state_dir: Path) -> EmbeddedStore:
     lock = _lock(state_dir)
     fresh = not any(data.iterdir())
     folder = Path(tempfile.mkdtemp(prefix="gate-"))
-    path = folder / "store.sock"
+    path = folder / _SOCKET
     if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
         raise EmbeddedStoreError(f"the temporary directory's path is too long for a socket: {folder}")
-    with (state_dir / "store.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  (a program found by us, arguments of ours)
-            [str(program), "--unixsocket", str(path), "--dir", str(data.resolve()), *_OPTIONS.split()],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=dies_with(os.getpid()) if sys.platform == "linux" else None,
-        )
-    store = EmbeddedStore(f"unix://{path}", fresh, process, lock, folder)
+    command = [str(program), "--unixsocket", str(path), "--dir", str(data.resolve()), *_OPTIONS.split()]
+
+    def start() -> "subprocess.Popen[bytes]":
+        with (state_dir / "store.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  (a program found by us, arguments of ours)
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=dies_with(os.getpid()) if sys.platform == "linux" else None,
+            )
+
+    store = EmbeddedStore(f"unix://{path}", fresh, start(), start, lock, folder)
     try:
-        _wait_until_ready(path, process, state_dir)
+        _wait_until_ready(path, store.process, state_dir)
     except EmbeddedStoreError:
         store.stop()
         raise

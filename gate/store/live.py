@@ -53,13 +53,13 @@ class Live:
         return self._memory(room).history_seen
 
     def evidence(self, room: str) -> Place | None:
-        """The highest valid ticket of the present generation that this gate has seen."""
+        """The highest place of the present generation that this gate knows to be dealt."""
         memory = self._memory(room)
         evidence = memory.evidence
         return evidence if evidence and memory.line and evidence.generation == memory.line.generation else None
 
     def show(self, room: str, place: Place) -> None:
-        """A validly signed ticket or pass was shown: the store must know at least this place."""
+        """A store's answer or a validly signed token tells of this place: the store must know at least it."""
         memory = self._memory(room)
         if memory.evidence is None or place > memory.evidence:
             memory.evidence = place
@@ -72,12 +72,15 @@ class Live:
         if known is None or known.generation != line.generation:
             memory.pointer = None
         else:
-            if 0 < known.time - line.time < _REORDER_SECONDS:
+            older = line.newest.number <= known.newest.number and 0 < known.time - line.time < _REORDER_SECONDS
+            if older:
                 return known
             line = replace(line, history=_joined(known, line))
         if memory.pointer is not None:
             line = line.raised_to(memory.pointer)
         memory.pointer = max(memory.pointer or line.pointer, line.pointer)
+        if line.newest.last:
+            self.show(line.room, Place(line.generation, line.newest.number, line.newest.last))
         memory.history_seen = seen or memory.history_seen
         memory.line = line
         return line

@@ -90,7 +90,7 @@ class RoomStore:
         ticket = self.live.evidence(room.name)
         arguments: list[str | int | float] = [
             known.generation if known else self._first_generation,
-            *self._fence_arguments(room),
+            *self._fence_arguments(room, newborn=self._fresh and known is None and ticket is None),
             ticket.era if ticket else 0,
             ticket.position if ticket else 0,
             self.live.history_seen(room.name),
@@ -184,8 +184,9 @@ class RoomStore:
         """Leave the mark of a writer that goes in good order."""
         await self._call("mark", room, [], [])
 
-    def _fence_arguments(self, room: Room) -> list[str | int | float]:
-        hold_ms = 0 if self._fresh else int(room.hold_seconds * 1000)
+    def _fence_arguments(self, room: Room, *, newborn: bool = False) -> list[str | int | float]:
+        """`newborn`: as young as its keys and never heard of, so there are no old tickets to wait for."""
+        hold_ms = 0 if newborn else int(room.hold_seconds * 1000)
         return [int(self._connection.clock.now() * 1000), secrets.token_hex(8), hold_ms]
 
     def _deal_arguments(
@@ -206,7 +207,9 @@ class RoomStore:
         if not reply.fields:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
-        line = self._accept(room, reply)
+        self._accept(room, reply)
+        # The era is this very answer's: what the gate knows may be of another by now.
+        line = read_line(room, reply)
         newest = line.newest
         return [Dealt(code, newest.number, newest.nonce, line.generation) for code in reply.extra]
 

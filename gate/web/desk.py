@@ -6,7 +6,7 @@ rules are `core/decision.py`'s and `core/tokens.py`'s, the numbers come from `st
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gate.core.decision import Standing, pass_standing, ticket_standing
 from gate.core.errors import Reason
@@ -34,6 +34,8 @@ class Holdings:
     has_ticket_cookie: bool = False
     dead: tuple[str, ...] = ()
     """Kinds of cookies that were shown and will never be good again."""
+    fresh: "Admitted | None" = None
+    """The pass shown, made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,34 @@ class Desk:
             bad = Reason.PASS_INVALID if shown.passes else why_not
         dead = self._dead(shown, line, now) if bad else ()
         return Holdings(admission, ticket, pre, bad, bool(shown.tickets), dead)
+
+    async def read_and_renew(self, shown: Shown) -> Holdings:
+        """The same for the visitor's own endpoints: judged as for a page, a pass within its grace made anew."""
+        holdings = self.read(shown, "GET")
+        admission, line = holdings.admission, self.line
+        if admission is None or line is None:
+            return holdings
+        if pass_standing(admission, self.room, line, "GET", self._now()) is not Standing.EXPIRED:
+            return holdings
+        fresh = await self.renew(admission)
+        if fresh is not None:
+            return replace(holdings, admission=fresh.admission, fresh=fresh)
+        # Its visit has ended: whoever shows it stands where anyone without a pass stands.
+        return replace(self.read(replace(shown, passes=()), "GET"), showed_bad=Reason.PASS_INVALID, dead=("pass",))
+
+    async def has_ended(self, ticket: Ticket) -> bool:
+        """Whether a ticket's visit is over; only a served one's can be. With the store away it is not known to be."""
+        line = self.line
+        if line is None or not line.served(ticket.place):
+            return False
+        try:
+            return await self._store.has_ended(self.room.name, ticket.place)
+        except StoreUnavailableError:
+            return False
+
+    def is_worn(self, ticket: Ticket) -> bool:
+        """Past half of its life: to be made anew."""
+        return ticket.expires - self._now() < self.room.ticket_life / 2
 
     def _dead(self, shown: Shown, line: Line | None, now: float) -> tuple[str, ...]:
         """A pass past its cap is not dead yet while it is good for one unsafe request."""

@@ -22,7 +22,7 @@ log = logging.getLogger("gate.edge")
 class EdgeHandler(RequestHandler):
     """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
 
-    __slots__ = ("_head_deadline", "_header_timeout", "_line_limit")
+    __slots__ = ("_head_begun", "_head_deadline", "_header_timeout", "_line_limit")
 
     def __init__(self, *args: Any, header_timeout: float, **kwargs: Any) -> None:
         # aiohttp's one error for both tells only the limit that was passed; so the two limits must differ.
@@ -31,11 +31,12 @@ class EdgeHandler(RequestHandler):
         super().__init__(*args, **kwargs)
         self._header_timeout = header_timeout
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._head_begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The first head is waited for like any other."""
+        """A silent connection may stay as long as an idle one."""
         super().connection_made(transport)
-        self._expect_head()
+        self._close_after(self._keepalive_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Start the clock at the first byte of a head, stop it at its last."""
@@ -43,8 +44,10 @@ class EdgeHandler(RequestHandler):
         super().data_received(data)
         if self._request_count != heads:
             self._head_arrived()
-        elif self._head_deadline is None and self._waiter is not None:
-            self._expect_head()
+        elif not self._head_begun and self._current_request is None:
+            self._head_arrived()
+            self._head_begun = True
+            self._close_after(self._header_timeout)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""
@@ -71,11 +74,11 @@ class EdgeHandler(RequestHandler):
             return Reason.URI_TOO_LONG if exc.args[1] == self._line_limit else Reason.HEADER_TOO_LARGE
         return Reason.BAD_REQUEST
 
-    def _expect_head(self) -> None:
-        if self._loop is not None:
-            self._head_deadline = self._loop.call_later(self._header_timeout, self._head_is_late)
+    def _close_after(self, seconds: float) -> None:
+        self._head_deadline = self._loop.call_later(seconds, self._head_is_late)
 
     def _head_arrived(self) -> None:
+        self._head_begun = False
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None

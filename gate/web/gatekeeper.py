@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gate.core import decision as d
 from gate.core.errors import Reason, RefusalError
-from gate.core.fetch import Kind, classify, is_crawler
+from gate.core.fetch import METHODS, SAFE_METHODS, Kind, classify, is_crawler, is_websocket
 from gate.core.line import Line
 from gate.core.room import Network, Room
 from gate.core.target import route
@@ -104,6 +104,8 @@ class Gatekeeper:
         return answer
 
     async def _route(self, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
+        if caller.target.raw == "*":  # about the server, which is the gate
+            return web.Response(status=204, headers={"Allow": ", ".join(sorted(METHODS)), "Server": "gate"})
         way = route(self._rooms, caller.host, caller.target.path, request.method, caller.address)
         if way.own:
             return await self._visitors.handle(request, caller)
@@ -118,7 +120,9 @@ class Gatekeeper:
         shown = show(request, cookies, desk.jar(caller.scheme))
         holdings = desk.read(shown, request.method)
         kind = classify(request.method, request.headers)
-        elsewhere = kind is Kind.PART and holdings.admission is None and self._admitted_elsewhere(caller, cookies, desk)
+        # Parts of a page may come along with another room's pass; what changes something, or a tunnel, may not.
+        part = kind is Kind.PART and request.method in SAFE_METHODS and not is_websocket(request.headers)
+        elsewhere = part and holdings.admission is None and self._admitted_elsewhere(caller, cookies, desk)
         facts = d.Facts(
             kind=kind,
             method=request.method,
@@ -150,13 +154,15 @@ class Gatekeeper:
             case d.Forward(admission=admission, standing=standing) if admission is not None:
                 return await self._forward_on_pass(visit, admission, standing)
             case d.Claim(ticket):
-                outcome = await visit.desk.claim(ticket)
+                try:
+                    outcome = await visit.desk.claim(ticket)
+                except StoreUnavailableError:
+                    outcome = Reason.STORE_UNAVAILABLE
                 if isinstance(outcome, Admitted):
                     log.info("claimed", extra={"room": visit.desk.room.name, "position": ticket.place.position})
                     return await self._forward_new(visit, outcome)
-                return self._pages.answer(
-                    visit.request, visit.caller, visit.desk, None, reason=outcome, dead=("ticket",)
-                )
+                dead = () if outcome is Reason.STORE_UNAVAILABLE else ("ticket",)
+                return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=outcome, dead=dead)
             case d.Newcomer(otherwise):
                 return await self._newcomer(visit, otherwise)
             case d.ShowPage() | d.Refuse():
@@ -219,6 +225,8 @@ class Gatekeeper:
                 dead=visit.holdings.dead,
             )
         log.info("refused", extra={"room": desk.room.name, "reason": decision.reason.value})
+        if decision.reason is Reason.STORE_UNAVAILABLE and visit.facts.kind in (Kind.NAVIGATION, Kind.FORM):
+            return self._pages.answer(visit.request, visit.caller, desk, None, reason=decision.reason, needs_pre=False)
         answer = problem(decision.reason, status=decision.status, retry_after=retry_seconds(desk.room.poll.minimum))
         _allow_cors(answer, visit.request, desk.room)
         return answer

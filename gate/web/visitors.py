@@ -5,6 +5,7 @@ What belongs here is never forwarded. Numbers come from the desk; documents and 
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 import orjson
@@ -73,44 +74,41 @@ class Visitors:
     async def join(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
         """Take a place, or be told the one that is held already."""
         back = await _form_back(request)
-        holdings = _read(request, caller, desk)
+        holdings = await _read(request, caller, desk)
+        if holdings.ticket is not None and await desk.has_ended(holdings.ticket):
+            holdings = replace(holdings, ticket=None, dead=("ticket",))
         if holdings.admission is None and holdings.ticket is None:
             answer = await self._join_new(request, caller, desk, holdings)
         else:
-            answer = _status(request, desk, holdings)
-        if back is None or answer.status >= 500:  # noqa: PLR2004  (server errors are shown as they are)
-            return answer
-        return _redirect(answer, back)
+            answer = _status(request, caller, desk, holdings)
+        return answer if back is None else _redirect(answer, back)
 
     async def status(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
         """What the ticket or pass shown is worth."""
-        return _status(request, desk, _read(request, caller, desk))
+        return _status(request, caller, desk, await _read(request, caller, desk))
 
     async def claim(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
         """Swap a served ticket for its pass."""
-        holdings = _read(request, caller, desk)
+        holdings = await _read(request, caller, desk)
         if holdings.ticket is None:
             if holdings.admission is not None:
-                return _status(request, desk, holdings)
-            return problem(holdings.showed_bad or Reason.TICKET_INVALID)
+                return _status(request, caller, desk, holdings)
+            return _clear(problem(holdings.showed_bad or Reason.TICKET_INVALID), caller, desk, holdings.dead)
         outcome = await desk.claim(holdings.ticket)
         place = holdings.ticket.place
         if not isinstance(outcome, Admitted):
-            log.info(
-                "claim refused", extra={"room": desk.room.name, "position": place.position, "reason": outcome.value}
-            )
-            soon = retry_seconds(1) if outcome is Reason.NOT_YET_SERVED else None
-            return problem(outcome, retry_after=soon)
+            told = {"room": desk.room.name, "position": place.position, "reason": outcome.value}
+            log.info("claim refused", extra=told)
+            if outcome is Reason.NOT_YET_SERVED:
+                return problem(outcome, retry_after=retry_seconds(1))
+            return _clear(problem(outcome), caller, desk, ("ticket",))
         log.info("claimed", extra={"room": desk.room.name, "position": place.position})
-        admitted = Holdings(admission=outcome.admission, ticket=holdings.ticket)
-        answer = _status(request, desk, admitted, passed=outcome)
-        if not _is_api(request):
-            answer.headers.add("Set-Cookie", desk.pass_cookie(caller.scheme, outcome))
-        return answer
+        admitted = Holdings(admission=outcome.admission, ticket=holdings.ticket, fresh=outcome)
+        return _status(request, caller, desk, admitted)
 
     async def leave(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
         """Give the place back: its visit is over, its cookies are cleared."""
-        holdings = _read(request, caller, desk)
+        holdings = await _read(request, caller, desk)
         held = holdings.ticket or holdings.admission
         if held is not None:
             await desk.finish(held.place)
@@ -133,13 +131,9 @@ class Visitors:
             return _no_place(desk)
         place = dealt.place
         log.info("joined", extra={"room": desk.room.name, "position": place.position})
-        text = desk.mint_ticket(place, dealt.nonce)
-        made = desk.read_ticket(text)
-        answer = _status(request, desk, Holdings(ticket=made), ticket=text)
-        if not _is_api(request):
-            answer.headers.add("Set-Cookie", desk.ticket_cookie(caller.scheme, text))
-            answer.headers.add("Set-Cookie", desk.jar(caller.scheme).clear("pre"))
-        return answer
+        made = desk.read_ticket(desk.mint_ticket(place, dealt.nonce))
+        answer = _status(request, caller, desk, Holdings(ticket=made), is_new=True)
+        return answer if _is_api(request) else _clear(answer, caller, desk, ("pre",))
 
 
 _VERBS: dict[str, tuple[tuple[str, ...], Verb]] = {
@@ -152,9 +146,16 @@ _VERBS: dict[str, tuple[tuple[str, ...], Verb]] = {
 _PLAIN = {"Cache-Control": "no-store", "Server": "gate"}
 
 
-def _read(request: web.BaseRequest, caller: Caller, desk: Desk) -> Holdings:
+async def _read(request: web.BaseRequest, caller: Caller, desk: Desk) -> Holdings:
+    """What is shown is worth; a pass within its grace is made anew here too, unless its visit has ended."""
     cookies = parse_cookies(request.headers.getall("Cookie", []))
-    return desk.read(show(request, cookies, desk.jar(caller.scheme)), request.method)
+    return await desk.read_and_renew(show(request, cookies, desk.jar(caller.scheme)))
+
+
+def _clear(answer: web.Response, caller: Caller, desk: Desk, kinds: tuple[str, ...]) -> web.Response:
+    for kind in kinds:
+        answer.headers.add("Set-Cookie", desk.jar(caller.scheme).clear(kind))
+    return answer
 
 
 def _only(request: web.BaseRequest, *methods: str) -> None:
@@ -167,15 +168,22 @@ def _is_api(request: web.BaseRequest) -> bool:
 
 
 def _status(
-    request: web.BaseRequest, desk: Desk, holdings: Holdings, *, ticket: str = "", passed: Admitted | None = None
+    request: web.BaseRequest, caller: Caller, desk: Desk, holdings: Holdings, *, is_new: bool = False
 ) -> web.Response:
+    """The status document, and whatever token was made or must be made anew: as a cookie, or in the body."""
     document = status_document(desk, holdings)
-    if _is_api(request):
-        if ticket:
-            document["ticket"] = ticket
-        if passed is not None:
-            document["pass"] = passed.text
-    return web.Response(body=orjson.dumps(document), headers=_JSON)
+    made: dict[str, tuple[str, str]] = {}
+    if holdings.fresh is not None:
+        made["pass"] = (holdings.fresh.text, desk.pass_cookie(caller.scheme, holdings.fresh))
+    if holdings.ticket is not None and holdings.admission is None and (is_new or desk.is_worn(holdings.ticket)):
+        text = desk.mint_ticket(holdings.ticket.place, holdings.ticket.nonce)
+        made["ticket"] = (text, desk.ticket_cookie(caller.scheme, text))
+    api = _is_api(request)
+    document |= {kind: text for kind, (text, _) in made.items()} if api else {}
+    answer = web.Response(body=orjson.dumps(document), headers=_JSON)
+    for _, cookie in made.values() if not api else ():
+        answer.headers.add("Set-Cookie", cookie)
+    return answer
 
 
 def _no_place(desk: Desk) -> web.Response:

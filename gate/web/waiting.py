@@ -9,7 +9,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ from gate.core.estimate import poll_after, wait_range
 from gate.core.line import Line
 from gate.core.place import reference
 from gate.core.room import Mode, Room
+from gate.core.target import NAMESPACE
 from gate.core.tokens import Ticket
 from gate.web.assets import Assets
 from gate.web.caller import Caller
@@ -26,7 +27,8 @@ from gate.web.languages import Catalogue, choose, group_digits, plural
 from gate.web.page import HTML_HEADERS, fill
 from gate.web.retry import retry_seconds
 
-_SAFE_BACK = re.compile(r"/(?![/\\])[!#$%&'()*+,\-./0-9:;=?@A-Z_a-z~\[\]]*")
+_SAFE_BACK = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+_BACK_KEPT = "/?:@!$&'()*+,;=-._~%[]#"
 _BACK_LENGTH_MAX = 2_048
 _HOUR_SECONDS = 3_600
 _LAPSED = (Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED)
@@ -103,9 +105,12 @@ class WaitingPages:
 
 
 def safe_back(path: str) -> str:
-    """A path of this site to go back to; `/` for whatever is not plainly one (open redirects)."""
-    fine = len(path) <= _BACK_LENGTH_MAX and _SAFE_BACK.fullmatch(path) and not path.lower().startswith("/_gate")
-    return path if fine else "/"
+    """A path of this site to go back to; `/` for whatever is not plainly one (open redirects).
+
+    Characters that browsers send raw in a query are encoded; the URL stays the same to the site.
+    """
+    fine = len(path) <= _BACK_LENGTH_MAX and _SAFE_BACK.fullmatch(path) and not path.lower().startswith(NAMESPACE)
+    return quote(path, safe=_BACK_KEPT) if fine else "/"
 
 
 def _referrer_path(request: web.BaseRequest, caller: Caller) -> str:
@@ -150,8 +155,8 @@ def _cookies(desk: Desk, scheme: str, ticket: Ticket | None, *, needs_pre: bool,
     """A pre-ticket for a newcomer; a ticket made anew past half of its life; dead ones of ours cleared."""
     jar = desk.jar(scheme)
     if ticket is not None:
-        worn = ticket.expires - desk.now() < desk.room.ticket_life / 2
-        return [desk.ticket_cookie(scheme, desk.mint_ticket(ticket.place, ticket.nonce))] if worn else []
+        anew = desk.is_worn(ticket)
+        return [desk.ticket_cookie(scheme, desk.mint_ticket(ticket.place, ticket.nonce))] if anew else []
     return [*([desk.pre_cookie(scheme)] if needs_pre else []), *map(jar.clear, dead)]
 
 

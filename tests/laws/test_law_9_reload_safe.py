@@ -82,9 +82,10 @@ async def test_law_9_reload_safe_until_claim_within(start_gate, new_browser, roo
     await connection.command("HSET", line_key(room_name), *numbers)
     await running.until_seen(room_name, lambda line: line.now_serving == 1 and line.slot == long_ago)
     assert line.issued == 1
-    refused = await visitor.send("POST", f"/_gate/claim/{room_name}")
-    assert (refused.status, refused.slug) == (410, "ticket-lapsed")
+    ticket = visitor.cookies()[f"gate_ticket_{room_name}"]
     page = await visitor.send("GET", "/", headers=PAGE)
     assert b'data-state="lapsed"' in page.body
+    refused = await visitor.send("POST", f"/_gate/claim/{room_name}", headers={"Gate-Ticket": ticket})
+    assert (refused.status, refused.slug) == (410, "ticket-lapsed")
     again = await visitor.join(room_name)
     assert again.json()["position"] == 2

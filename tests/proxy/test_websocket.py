@@ -96,3 +96,36 @@ async def test_many_sockets_come_and_go_without_a_trace(start_gate, web, origin)
     await asyncio.sleep(0.1)
     origin_pool = running.gate.gatekeeper._forwarding._origin._session.connector
     assert not origin_pool._acquired
+
+
+async def test_no_other_protocol_is_tunnelled(start_gate, origin):
+    """`Upgrade: h2c` is ignored: the request is an ordinary one, and a 101 to something else is 502."""
+    running = await start_gate(mode="off")
+    h2c = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA", "Connection: Upgrade, HTTP2-Settings")
+    got = await raw(running.port, head("GET", "/x", *h2c))
+    assert got.startswith(b"HTTP/1.1 200")
+    assert not {"Upgrade", "HTTP2-Settings"} & set(origin.seen[-1].headers)
+
+    @origin.on("/ws")
+    async def other(request):
+        request.transport.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+        await asyncio.sleep(1)
+        return server.Response()
+
+    asks = (
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    got = await raw(
+        running.port, b"GET /ws HTTP/1.1\r\nHost: x\r\n" + "".join(f"{a}\r\n" for a in asks).encode() + b"\r\n"
+    )
+    assert got.startswith(b"HTTP/1.1 502")
+
+
+async def test_an_idle_site_admits_clients_that_offer_h2c(start_gate, origin):
+    """As some HTTP clients do on every request."""
+    running = await start_gate(release_rate="100/s")
+    got = await raw(running.port, head("GET", "/x", "Upgrade: h2c", "Connection: Upgrade"))
+    assert got.startswith(b"HTTP/1.1 200")

@@ -227,3 +227,34 @@ async def test_a_changed_file_speaks_and_an_unchanged_one_does_not(store, room_n
         RoomStore(connection, live := Live(), first_generation=1, fresh=True), (changed,), connection.clock.now
     ).tick(changed)
     assert live.line(room_name).release_rate == 6.0
+
+
+async def test_an_emptied_store_releases_nobody_who_waits(store, connection, room_name, make_ticker):
+    """FLUSHALL under a line on hold: the room is made again in its generation and mode, and old places wait on."""
+    room = Room(name=room_name, mode=Mode.HOLD)
+    ticker = make_ticker(room)
+    await ticker.tick(room)
+    dealt = await store.join(room, pres(30))
+    await connection.command("DEL", line_key(room_name))
+    for _ in range(5):
+        await ticker.tick(room)
+    line = store.live.line(room_name)
+    assert line.mode is Mode.HOLD
+    assert not any(line.served(one.place) for one in dealt)
+    newcomer = (await store.join(room, pres(1, 100)))[0]
+    assert line.generation == newcomer.generation
+    assert line.ahead(newcomer.place) == 30
+    assert await store.claim(room_name, dealt[0].place) == 0
+
+
+async def test_a_number_carries_the_era_of_its_own_answer(store, connection, room_name):
+    """A store whose clock is a little behind opens an era: what was dealt in it is told with its own nonce."""
+    from dataclasses import replace
+
+    room, first = await opened(store, room_name)
+    store.live.accept(replace(first, time=first.time + 0.9), None)
+    await connection.command("HSET", line_key(room_name), "fence", "another:reign")
+    dealt = (await store.join(room, pres(1)))[0]
+    assert dealt.era > first.newest.number
+    assert dealt.nonce != first.newest.nonce
+    assert store.live.line(room_name).newest.number == dealt.era

@@ -186,3 +186,86 @@ async def test_cookies_over_https_are_host_bound(start_gate, new_browser, room_n
     async with web.get(other.url + "/", headers=PAGE) as answer:
         assert answer.headers["Set-Cookie"].startswith(f"__Secure-gate_pre_{room_name}d=")
         assert "Domain=shop.example" in answer.headers["Set-Cookie"]
+
+
+async def test_whose_visit_is_complete_joins_anew(start_gate, new_browser, room_name, origin, web):
+    """After `complete`, past the pass's life: join deals a new place instead of saying `admitted` for ever."""
+
+    @origin.on("/done")
+    async def done(request):
+        return server.Response(headers={"Gate-Command": "complete"})
+
+    running, visitor = await admitted(start_gate, new_browser)
+    await visitor.get("/done")
+    await running.patch(web, room_name, mode="hold")
+    await running.until_seen(room_name, lambda line: line.mode == "hold")
+    later(running, room_name, 610)
+    assert b"data-room" in (await visitor.get("/x")).body
+    joined = await visitor.send("POST", f"/_gate/join/{room_name}")
+    assert (joined.status, joined.json()["status"]) == (200, "waiting")
+
+
+async def test_an_expired_pass_is_made_anew_by_status_too(start_gate, new_browser, room_name, web):
+    """Within its grace the visitor's own endpoints renew as a page would, so page and script agree."""
+    running, visitor = await admitted(start_gate, new_browser)
+    await running.patch(web, room_name, mode="hold")
+    later(running, room_name, 660)
+    status = await visitor.send("GET", f"/_gate/status/{room_name}")
+    assert status.json()["status"] == "admitted"
+    assert len(pass_cookies(status, room_name)) == 1
+
+
+async def test_past_the_cap_join_does_not_say_admitted(start_gate, new_browser, room_name, web):
+    """What is good for one last form is no admission: page, join and status agree."""
+    running, visitor = await admitted(start_gate, new_browser, pass_cap=600, claim_within=10)
+    await running.patch(web, room_name, mode="hold")
+    await running.until_seen(room_name, lambda line: line.mode == "hold")
+    later(running, room_name, 640)
+    await visitor.get("/x")
+    assert (await visitor.send("POST", f"/_gate/join/{room_name}")).json()["status"] == "waiting"
+
+
+async def test_a_ticket_is_made_anew_past_half_of_its_life(start_gate, new_browser, room_name):
+    """By status and join, so that a tab that stays open keeps its place for days."""
+    running = await start_gate(mode="hold")
+    visitor = new_browser(running)
+    place = (await visitor.join(room_name)).json()
+    assert "Set-Cookie" not in (await visitor.send("GET", f"/_gate/status/{room_name}")).headers
+    for day in range(1, 5):
+        later(running, room_name, day * 50_000)
+        again = await visitor.send("POST", f"/_gate/join/{room_name}")
+        assert again.json()["position"] == place["position"]
+        assert again.headers["Set-Cookie"].startswith(f"gate_ticket_{room_name}=")
+
+
+async def test_a_used_ticket_is_dead(start_gate, new_browser, room_name, web):
+    """Its visit ended: claim says `ticket-used` and clears it, join deals a new place."""
+    running = await start_gate(mode="hold")
+    visitor = new_browser(running)
+    await visitor.join(room_name)
+    ticket = {"Cookie": f"gate_ticket_{room_name}={visitor.cookies()[f'gate_ticket_{room_name}']}"}
+    await visitor.send("POST", f"/_gate/leave/{room_name}")
+    await running.patch(web, room_name, mode="auto")
+    await running.until_seen(room_name, lambda line: line.now_serving == 1)
+    used = await visitor.send("POST", f"/_gate/claim/{room_name}", headers=ticket)
+    assert (used.status, used.slug) == (410, "ticket-used")
+    assert "Max-Age=0" in used.headers["Set-Cookie"]
+    joined = await visitor.send("POST", f"/_gate/join/{room_name}", headers=ticket)
+    assert joined.json()["status"] == "pending"
+
+
+async def test_another_rooms_pass_carries_only_parts(start_gate, new_browser, room_name, origin):
+    """Images of a neighbouring room come along; nothing that changes something does."""
+    rooms = [{"name": room_name, "paths": ["/held"], "mode": "hold"}, {"name": f"{room_name}z", "release_rate": "99/s"}]
+    running = await start_gate(rooms=rooms)
+    visitor = new_browser(running)
+    await visitor.get("/")
+    image = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    assert (await visitor.send("GET", "/held/x.png", headers=image)).status == 200
+    origin.seen.clear()
+    for method, headers in (
+        ("POST", {"Sec-Purpose": "prefetch"}),
+        ("GET", {"Upgrade": "websocket", "Connection": "upgrade"}),
+    ):
+        assert (await visitor.send(method, "/held/buy", headers=headers)).status == 429
+    assert origin.seen == []

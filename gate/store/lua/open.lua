@@ -9,7 +9,7 @@ local made = 0
 if redis.call('EXISTS', line) == 0 then
   made = 1
   redis.call('HSET', line, 'gen', ARGV[1], 'era', '0', 'n', '0', 'sv_era', '0', 'sv_n', '0', 'before', '0',
-    'at', '0', 'rev', '1', 'claimed', '0', 'denied_rev', '0', 'slot', '0')
+    'at', ARGV[4] == '0' and '0' or string.format('%.6f', now_ms / 1000), 'rev', '1', 'claimed', '0', 'denied_rev', '0', 'slot', '0')
   for i = 8, #ARGV, 2 do redis.call('HSET', line, ARGV[i], ARGV[i + 1]) end
 end
 fence(tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]))

@@ -1,0 +1,103 @@
+"""Small pieces of the web folder: ways back, budgets, silent sockets, the store's absence as visitors see it."""
+
+import asyncio
+import time
+
+import pytest
+
+from gate.store.embedded import start_embedded
+from gate.web.budget import Budget
+from gate.web.waiting import safe_back
+from tests.harness import FETCH, PAGE, Browser, Running
+
+
+@pytest.mark.parametrize(
+    ("path", "back"),
+    [
+        ("/book?seat=A1&x=%2F", "/book?seat=A1&x=%2F"),
+        ("/z?q=a|b&f={1}^`", "/z?q=a%7Cb&f=%7B1%7D%5E%60"),
+        ("/_gateway", "/_gateway"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https:evil.example", "/"),
+        ("/\tevil", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/x\r\nSet-Cookie: a=b", "/"),
+        ("/_gate/join/x", "/"),
+        ("", "/"),
+    ],
+)
+def test_ways_back_stay_on_the_site(path, back):
+    """Only a plain path of this site, with its query as it was; never an open redirect."""
+    assert safe_back(path) == back
+
+
+def test_budgets_refill_and_are_bounded():
+    """So many at once, five a second afterwards, each network its own."""
+    budget = Budget(3)
+    assert [budget.take("a", 0.0) for _ in range(4)] == [True, True, True, False]
+    assert budget.take("b", 0.0)
+    assert budget.take("a", 0.3)
+    assert not Budget(0).take("a", 0.0)
+
+
+async def test_a_silent_socket_outlives_the_header_deadline(start_gate):
+    """The clock for a head starts at its first byte; then it is strict, however the bytes drip."""
+    running = await start_gate(server={"header_timeout": 1, "keepalive_timeout": 30})
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    await asyncio.sleep(1.5)
+    begun = time.monotonic()
+    writer.write(b"GET /")
+    for _ in range(4):
+        await asyncio.sleep(0.2)
+        writer.write(b"a")
+    assert await reader.read() == b""
+    assert 0.8 < time.monotonic() - begun < 2.0
+    writer.close()
+
+
+async def test_what_visitors_see_while_the_store_is_away(start_gate, tmp_path, room_name, origin, web):
+    """Admitted visitors go on, polls answer, newcomers and served tickets see a kind page, and it comes back by itself."""
+    server = start_embedded(tmp_path / "own")
+    from gate.settings import load
+
+    path = tmp_path / "own.toml"
+    path.write_text(
+        f'[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\ndrain_seconds = 0\n[origin]\nurl = "{origin.url}"\n'
+        f'[store]\nstate_dir = "{tmp_path}/own"\n[[room]]\nname = "{room_name}"\nrelease_rate = "50/s"\n'
+    )
+    config = load(path, environ={"GATE_ADMIN_TOKEN": "operator"})
+    try:
+        async with Running.start(config, server.url) as running:
+            admitted, waiting = Browser(running), Browser(running)
+            async with admitted.session, waiting.session:
+                await admitted.get("/")
+                await running.patch(web, room_name, mode="hold")
+                await running.until_seen(room_name, lambda line: line.mode == "hold")
+                await waiting.join(room_name)
+                await running.patch(web, room_name, mode="auto")
+                await running.until_seen(room_name, lambda line: line.now_serving == 2)
+                server.process.kill()
+                server.process.wait()
+                await asyncio.sleep(0.3)
+                assert (await admitted.send("GET", "/x", headers=FETCH)).status == 200
+                assert (await waiting.send("GET", f"/_gate/now/{room_name}")).status == 200
+                page = await waiting.get("/")
+                assert page.status == 503
+                assert b'data-state="away"' in page.body
+                async with web.get(running.url + "/", headers=PAGE) as answer:
+                    assert answer.status in (200, 503)
+                    assert b"data-room" in await answer.read()
+                async with web.post(f"{running.url}/_gate/join/{room_name}", headers={"Gate-Client": "api"}) as answer:
+                    pre = (await answer.json())["pre_ticket"]
+                headers = {"Gate-Client": "api", "Gate-Ticket": pre}
+                async with web.post(f"{running.url}/_gate/join/{room_name}", headers=headers) as answer:
+                    assert (answer.status, (await answer.json(content_type=None))["type"]) == (503, "store-unavailable")
+                    assert "Retry-After" in answer.headers
+                assert server.revive()
+                async with asyncio.timeout(5):
+                    while (await waiting.get("/")).status != 200:
+                        await asyncio.sleep(0.1)
+                assert (await waiting.get("/book")).json()["target"] == "/book"
+    finally:
+        server.stop()
