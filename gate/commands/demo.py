@@ -1,6 +1,7 @@
 """`gate demo`: a box office, a gate before it, and a crowd, in one process tree that Ctrl-C ends whole."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def command(
                 config.state_dir,
                 crowd,
             )
-            run_or_exit(config)
+            run_or_exit(config, level=logging.WARNING)  # a crowd's every step would scroll the addresses away
         finally:
             for child in children:
                 child.terminate()

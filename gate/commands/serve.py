@@ -1,5 +1,6 @@
 """`gate serve`: run the gate before a site."""
 
+import logging
 from pathlib import Path
 
 import click
@@ -20,9 +21,9 @@ def load_or_exit(path: Path | None, overrides: dict[tuple[str, str], object]) ->
         raise SystemExit(2) from None
 
 
-def run_or_exit(config: Config) -> None:
+def run_or_exit(config: Config, *, level: int = logging.INFO) -> None:
     """Run until told to stop, or exit 2 with the one thing that stands in the way."""
-    start_logging()
+    start_logging(level=level)
     try:
         serve(config)
     except (EmbeddedStoreError, KeyFileError) as error:

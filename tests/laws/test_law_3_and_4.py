@@ -24,33 +24,41 @@ class Hands:
         return self.time
 
 
-async def gates(count, store_url, room, clock):
-    """Gates with a connection and a memory each."""
-    made = []
-    for _ in range(count):
-        connection = Connection(store_url)
-        store = RoomStore(connection, Live(), first_generation=1, fresh=True)
-        made.append((connection, Ticker(store, (room,), clock.now), store))
-        await store.open(room, configured(room))
-    return made
+@pytest.fixture
+async def gates(store_url):
+    """Gates with a connection and a memory each: `await gates(count, room, clock)`."""
+    connections = []
+
+    async def make(count, room, clock):
+        made = []
+        for _ in range(count):
+            connections.append(Connection(store_url))
+            store = RoomStore(connections[-1], Live(), first_generation=1, fresh=True)
+            await store.open(room, configured(room))
+            made.append((Ticker(store, (room,), clock.now), store))
+        return made
+
+    yield make
+    for connection in connections:
+        await connection.close()
 
 
 @pytest.mark.parametrize(
     ("rate", "burst", "windows"),
     [(50.0, 1.0, 1.0), (500.0, 1.0, 1.0), (10 / 60, 0.0, 60.0), (7.0, None, 3.0)],
 )
-async def test_law_4_bounded_with_three_gates_racing(store_url, room_name, rate, burst, windows):
+async def test_law_4_bounded_with_three_gates_racing(gates, room_name, rate, burst, windows):
     """Three gates tick in any order on one store: releases stay within rate x w + cap and above 0.98 of it."""
     room = Room(name=room_name, release_rate=rate, burst=burst, mode=Mode.HOLD)
     clock = Hands(1_000_000.0)
-    made = await gates(3, store_url, room, clock)
-    await made[0][2].join(room, pres(6_000))
-    await made[0][1].change(room, lambda now: replace(now, mode="auto"))
-    log = [(clock.time, made[0][2].live.line(room_name).now_serving)]
+    made = await gates(3, room, clock)
+    await made[0][1].join(room, pres(6_000))
+    await made[0][0].change(room, lambda now: replace(now, mode="auto"))
+    log = [(clock.time, made[0][1].live.line(room_name).now_serving)]
     for _ in range(int(max(10 / rate, 8) * 10)):
         clock.time += 0.1
-        await asyncio.gather(*(ticker.tick(room) for _, ticker, _ in made))
-        log.append((clock.time, max(store.live.line(room_name).now_serving for _, _, store in made)))
+        await asyncio.gather(*(ticker.tick(room) for ticker, _ in made))
+        log.append((clock.time, max(store.live.line(room_name).now_serving for _, store in made)))
     cap = max(rate if burst is None else burst, 1.0) + rate * 0.25
     for start, (begun, low) in enumerate(log):
         for ended, high in log[start:]:
@@ -58,15 +66,13 @@ async def test_law_4_bounded_with_three_gates_racing(store_url, room_name, rate,
             if ended - begun >= windows:
                 assert high - low >= 0.98 * rate * (ended - begun) - cap
     assert [pointer for _, pointer in log] == sorted(pointer for _, pointer in log), "law 3"
-    for connection, _, _ in made:
-        await connection.close()
 
 
-async def test_law_4_after_an_idle_hour_at_most_the_cap(store_url, room_name):
+async def test_law_4_after_an_idle_hour_at_most_the_cap(gates, room_name):
     """Nobody came for an hour, then a thousand at once: cap of them in the first tick."""
     room = Room(name=room_name, release_rate=50.0, burst=1.0)
     clock = Hands(1_000_000.0)
-    ((connection, ticker, store),) = await gates(1, store_url, room, clock)
+    ((ticker, store),) = await gates(1, room, clock)
     await ticker.change(room, lambda now: replace(now, message="x"))
     clock.time += 3_600
     await store.join(room, pres(1_000))
@@ -74,32 +80,29 @@ async def test_law_4_after_an_idle_hour_at_most_the_cap(store_url, room_name):
     assert store.live.line(room_name).now_serving == 13  # floor(1 + 12.5)
     await ticker.tick(room)
     assert store.live.line(room_name).now_serving == 13
-    await connection.close()
 
 
-async def test_law_4_through_changes_of_rate_and_mode(store_url, room_name):
+async def test_law_4_through_changes_of_rate_and_mode(gates, room_name):
     """Raising, lowering, holding and resuming neither skips nor repeats nor banks release."""
     room = Room(name=room_name, release_rate=50.0, burst=1.0)
     clock = Hands(2_000_000.0)
-    made = await gates(2, store_url, room, clock)
-    await made[0][2].join(room, pres(9_000))
-    await made[0][1].change(room, lambda now: replace(now, release_rate=50.0))
-    before = made[0][2].live.line(room_name).now_serving
+    made = await gates(2, room, clock)
+    await made[0][1].join(room, pres(9_000))
+    await made[0][0].change(room, lambda now: replace(now, release_rate=50.0))
+    before = made[0][1].live.line(room_name).now_serving
     allowed = before
     steps = [({}, 50.0), ({"release_rate": 200.0}, 200.0), ({"release_rate": 20.0}, 20.0), ({"mode": "hold"}, 0.0),
              ({"mode": "auto", "release_rate": 100.0}, 100.0)]  # fmt: skip
     for change, rate in steps:
         if change:
-            await made[1][1].change(room, lambda now, change=change: replace(now, **change))
+            await made[1][0].change(room, lambda now, change=change: replace(now, **change))
         for _ in range(30):
             clock.time += 0.1
-            await asyncio.gather(*(ticker.tick(room) for _, ticker, _ in made))
+            await asyncio.gather(*(ticker.tick(room) for ticker, _ in made))
         allowed += rate * 3.0
-        served = max(store.live.line(room_name).now_serving for _, _, store in made)
+        served = max(store.live.line(room_name).now_serving for _, store in made)
         assert served <= allowed + 1.0 + rate * 0.25
         assert served >= 0.98 * (allowed - before) + before - 60
-    for connection, _, _ in made:
-        await connection.close()
 
 
 async def test_law_3_monotone_even_when_the_store_comes_back_lower(store, connection, room_name):

@@ -11,10 +11,12 @@ import time
 import pytest
 
 from gate.core.room import Room
+from gate.settings import load
 from gate.store.connection import Connection
 from gate.store.embedded import EmbeddedStoreError, find_server, start_embedded
 from gate.store.live import Live
 from gate.store.rooms import RoomStore, configured
+from tests.harness import Browser, Running
 from tests.store.test_verbs import pres
 
 
@@ -100,3 +102,27 @@ def test_the_store_ends_with_its_parent(tmp_path):
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+async def test_a_restart_in_good_order_holds_nobody(tmp_path, origin):
+    """The mark of the last writer: a new reign, a new era, and the first newcomer is let in at once all the same."""
+    path = tmp_path / "gate.toml"
+    path.write_text(
+        f'[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n[origin]\nurl = "{origin.url}"\n'
+        f'[store]\nstate_dir = "{tmp_path}/state"\n[[room]]\nname = "r"\nrelease_rate = "50/s"\n'
+    )
+    config = load(path, environ={"GATE_ADMIN_TOKEN": "operator"})
+    places = []
+    for _ in range(3):
+        server = start_embedded(tmp_path / "state")
+        try:
+            async with Running.start(config, server.url) as running:
+                visitor = Browser(running)
+                async with visitor.session:
+                    assert (await visitor.get("/x")).json()["target"] == "/x"
+                line = running.line("r")
+                places.append((line.newest.number, line.newest.last))
+        finally:
+            server.stop()
+    assert [position for _, position in places] == [1, 1, 1]
+    assert places == sorted(set(places)), "each reign its own era"
