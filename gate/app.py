@@ -93,7 +93,7 @@ class Gate:
     async def drain(self) -> None:
         """Say goodbye on open connections before they are closed."""
         if self.gatekeeper is not None:
-            self.gatekeeper.draining = True
+            self.gatekeeper.drain()
         await asyncio.sleep(self.config.server["drain_seconds"])
 
     async def _first_tick(self) -> None:

@@ -58,6 +58,7 @@ class Origin:
     def __init__(self, url: str, limits: Limits, verify: bool | str) -> None:
         self._base = url
         self._limits = limits
+        self.draining = False
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=limits.pool, keepalive_timeout=limits.idle, ssl=_tls(verify), enable_cleanup_closed=False
@@ -111,7 +112,7 @@ class Origin:
                 passed_on = await amend(_head(response))
                 return await tunnel(request, response, passed_on, tunnel_until())
             answer = Answer(response.status, response.reason, await amend(_head(response)))
-            if "Upgrade" in request.headers:
+            if self.draining or "Upgrade" in request.headers:
                 answer.force_close()  # what follows an Upgrade on this connection was never read
             await self._stream(request, response, answer)
             return answer

@@ -16,7 +16,7 @@ from gate.core.fetch import METHODS, SAFE_METHODS, Kind, classify, is_crawler, i
 from gate.core.line import Line
 from gate.core.room import Network, Room
 from gate.core.target import route
-from gate.core.tokens import Pass
+from gate.core.tokens import Pass, Ticket
 from gate.proxy.origin import Origin
 from gate.store.connection import StoreUnavailableError
 from gate.web.caller import Caller, identify
@@ -74,7 +74,12 @@ class Gatekeeper:
         self._pages = pages
         self._trouble = trouble
         self._trust = trust
+        self._origin = origin
         self.draining = False
+
+    def drain(self) -> None:
+        """From now on every answer ends its connection."""
+        self.draining = self._origin.draining = True
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The whole way of one request."""
@@ -154,20 +159,26 @@ class Gatekeeper:
             case d.Forward(admission=admission, standing=standing) if admission is not None:
                 return await self._forward_on_pass(visit, admission, standing)
             case d.Claim(ticket):
-                try:
-                    outcome = await visit.desk.claim(ticket)
-                except StoreUnavailableError:
-                    outcome = Reason.STORE_UNAVAILABLE
-                if isinstance(outcome, Admitted):
-                    log.info("claimed", extra={"room": visit.desk.room.name, "position": ticket.place.position})
-                    return await self._forward_new(visit, outcome)
-                dead = () if outcome is Reason.STORE_UNAVAILABLE else ("ticket",)
-                return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=outcome, dead=dead)
+                return await self._claim(visit, ticket)
             case d.Newcomer(otherwise):
                 return await self._newcomer(visit, otherwise)
             case d.ShowPage() | d.Refuse():
                 return self._wait(visit, decision)
         raise AssertionError(decision)
+
+    async def _claim(self, visit: _Visit, ticket: Ticket) -> web.StreamResponse:
+        """Swap a served ticket for its pass in the same request."""
+        try:
+            outcome = await visit.desk.claim(ticket)
+        except StoreUnavailableError:
+            outcome = Reason.STORE_UNAVAILABLE
+        if isinstance(outcome, Admitted):
+            log.info("claimed", extra={"room": visit.desk.room.name, "position": ticket.place.position})
+            return await self._forward_new(visit, outcome)
+        if outcome is Reason.NOT_YET_SERVED:  # the store knows better than the snapshot
+            return self._wait(visit, d.ShowPage(ticket, form_not_sent=visit.facts.kind is Kind.FORM))
+        dead = () if outcome is Reason.STORE_UNAVAILABLE else ("ticket",)
+        return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=outcome, dead=dead)
 
     async def _forward_on_pass(self, visit: _Visit, admission: Pass, standing: d.Standing) -> web.StreamResponse:
         renews = standing is d.Standing.EXPIRED

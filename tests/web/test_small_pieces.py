@@ -101,3 +101,12 @@ async def test_what_visitors_see_while_the_store_is_away(start_gate, tmp_path, r
                 assert (await waiting.get("/book")).json()["target"] == "/book"
     finally:
         server.stop()
+
+
+async def test_a_gate_that_drains_says_goodbye(start_gate, web, origin):
+    """Not ready any more, and every answer, forwarded ones too, ends its connection; none is refused."""
+    running = await start_gate(mode="off")
+    await running.gate.drain()
+    for path, status in (("/x", 200), ("/_gate/livez", 200), ("/_gate/readyz", 503)):
+        async with web.get(running.url + path) as answer:
+            assert (answer.status, answer.headers["Connection"]) == (status, "close"), path
