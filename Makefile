@@ -13,9 +13,9 @@ VISITORS ?= 5000
 
 run: $(VENV)/.run-ready  ## the demo, or the gate before a site: make run ORIGIN=https://shop.example
 ifeq ($(ORIGIN),)
-	@exec $(BIN)/python -m gate demo --crowd $(CROWD)
+	@exec $(BIN)/gate demo --crowd $(CROWD)
 else
-	@exec $(BIN)/python -m gate serve --origin $(ORIGIN)
+	@exec $(BIN)/gate serve --origin $(ORIGIN)
 endif
 
 test: $(VENV)/.test-ready system  ## every test, on real stores, origins and a real browser
@@ -34,9 +34,9 @@ format: $(VENV)/.test-ready
 	$(BIN)/python -m ruff format .
 
 bench: $(VENV)/.test-ready  ## release accuracy with three gate processes on one store, and store memory a visitor
-	PYTHONPATH=. $(BIN)/python loadtests/release_accuracy.py
-	PYTHONPATH=. $(BIN)/python loadtests/store_memory.py
-	PYTHONPATH=. $(BIN)/python loadtests/store_memory.py --claim
+	$(BIN)/python loadtests/release_accuracy.py
+	$(BIN)/python loadtests/store_memory.py
+	$(BIN)/python loadtests/store_memory.py --claim
 
 lock:  ## pin dependencies anew; the lock names no registry
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
@@ -53,14 +53,24 @@ define install
 $(if $(UV),$(UV) pip install -q --python $(BIN)/python --require-hashes -r $(1),$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1))
 endef
 
+# The command `gate` in the venv, run from this checkout: no build tool, nothing unpinned.
+define command
+$(BIN)/python -c "import pathlib, sysconfig; \
+  pathlib.Path(sysconfig.get_path('purelib'), 'gate.pth').write_text('$(CURDIR)\n'); \
+  path = pathlib.Path('$(BIN)/gate'); \
+  path.write_text('#!$(CURDIR)/$(BIN)/python\nfrom gate.cli import main\nmain()\n'); path.chmod(0o755)"
+endef
+
 $(VENV)/.run-ready: requirements.lock | $(VENV)/bin/python
 	@echo "installing pinned dependencies …"
 	@$(call install,requirements.lock)
+	@$(command)
 	@touch $@
 
 $(VENV)/.test-ready: requirements-dev.lock | $(VENV)/bin/python
 	@echo "installing pinned dependencies for the tests …"
 	@$(call install,requirements-dev.lock)
+	@$(command)
 	@touch $@ $(VENV)/.run-ready
 
 clean:

@@ -168,6 +168,10 @@ def _rooms(
         if room.name in found:
             twice = f"is {room.name!r} a second time"
             faults.append(Fault(where, f"{label}.name", twice, "a different name for each room"))
+        twin = next((other for other in found.values() if _aims(other) == _aims(room)), None)
+        if twin is not None and twin.name != room.name:
+            same = f"are those of room {twin.name!r}"
+            faults.append(Fault(where, f"{label}.paths", same, "hosts and paths of its own, or no request falls to it"))
         found[room.name] = room
     return tuple(found.values())
 
@@ -179,6 +183,11 @@ def _make_room(parsed: dict[str, Any], where: str, label: str, faults: list[Faul
     looks = Looks(**{key: parsed.pop(key) for key in ("title", "message", "logo", "accent", "page")})
     bypass = tuple(Bypass(**rule) for rule in parsed.pop("bypass"))
     return Room(**{**parsed, "mode": Mode(parsed["mode"])}, poll=poll, looks=looks, bypass=bypass)
+
+
+def _aims(room: Room) -> tuple[frozenset[str], frozenset[str]]:
+    """Which URLs a room names."""
+    return frozenset(room.hosts), frozenset(room.paths)
 
 
 def _unknown(where: str, table: str, label: str, key: str, known: list[str]) -> Fault:
@@ -193,7 +202,8 @@ def _check_unknown_tables(data: Mapping[str, Any], where: str, faults: list[Faul
     known = ["server", "origin", "store", "tokens", "room"]
     for name in data.keys() - set(known):
         close = difflib.get_close_matches(name, known, 1)
-        allowed = f"did you mean [{close[0]}]?" if close else "one of " + ", ".join(known)
+        meant = "[[room]]" if close == ["room"] else f"[{close[0]}]" if close else ""
+        allowed = f"did you mean {meant}?" if meant else "one of " + ", ".join(known)
         faults.append(Fault(where, name, "is not a table", allowed))
 
 
@@ -207,7 +217,8 @@ def _check_together(tables: Mapping[str, Mapping[str, Any]], where: str, faults:
 
 def warnings(config: Config) -> list[str]:
     """What is allowed but probably not meant."""
-    return [
+    silent = [] if config.origin["url"] else ["origin.url is not set; name the site with --origin or GATE_ORIGIN_URL"]
+    return silent + [
         f"room {room.name}: its hosts need a cookie_domain, or a visitor admitted on one host waits again on another"
         for room in config.rooms
         if (len(room.hosts) > 1 or any(host.startswith("*.") for host in room.hosts)) and not room.cookie_domain

@@ -30,7 +30,7 @@ def seconds(least: float, most: float) -> Callable[[Any], float]:
     """A duration: a number of seconds, or "10 min", "24h"."""
 
     def parse(raw: Any) -> float:
-        allowed = f'a duration such as 15, "90 s", "10 min" or "24 h", from {least:g} s to {most:g} s'
+        allowed = f'a duration such as 15, "90 s", "10 min" or "24 h", from {least:g} s to {most:,.0f} s'
         form = None if isinstance(raw, bool) else _DURATION.fullmatch(str(raw).lower())
         value = float(form[1]) * _UNIT_SECONDS[form[2]] if form else -1.0
         if not least <= value <= most:

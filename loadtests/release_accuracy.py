@@ -1,6 +1,6 @@
 """Release accuracy: 12,000 wait, three gate processes share one store, and the pointer is read in the store itself.
 
-    PYTHONPATH=. python loadtests/release_accuracy.py            # 20 s at 50/s and 20 s at 500/s
+    python loadtests/release_accuracy.py            # 20 s at 50/s and 20 s at 500/s
 
 Prints, for each rate, the largest advance of now-serving in any 1 s window against the law's bound
 rate + cap, cap = max(burst, 1) + rate / 4, and the total against rate x time.

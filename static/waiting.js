@@ -95,15 +95,15 @@
     const held = pointer.mode === "hold";
     const next = left === 0 && !held;
     setState(held ? "held" : "waiting", next ? texts.heading_next : undefined);
-    show("ahead", say("ahead", left));
-    show("position", number.format(place.position));
+    show("ahead", left ? say("ahead", left) : "");
+    show("position", number.format(place.number));
     const seconds = pointer.release_rate ? (left + 1) / pointer.release_rate : null;
     show("wait", seconds === null ? texts.wait_unknown : waitText(seconds * 0.85, seconds * 1.25 + 5));
     if (pointer.message) show("message", pointer.message);
     const first = firstDistance(left);
     at("progress").value = 1000 * (1 - left / Math.max(first, 1));
     document.title = `(${number.format(left)}) ${at("site").textContent}`;
-    announce(`${say("ahead", left)}. ${texts.wait_label}: ${at("wait").textContent}`, false);
+    announce(`${at("ahead").textContent}. ${texts.wait_label}: ${at("wait").textContent}`, false);
   }
 
   // The distance at which this ticket was first seen, so that the bar goes on after a reload.

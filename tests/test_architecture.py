@@ -27,7 +27,7 @@ ALLOWED = {
     "settings": {"core", "setting_table"},
     "telemetry": set(),
     "app": {"core", "store", "proxy", "web", "admin", "ticker", "keyfile", "keywatch", "operations", "settings"},
-    "commands": {"app", "commands", "core", "keyfile", "settings", "store", "telemetry"},
+    "commands": {"app", "commands", "core", "keyfile", "settings", "store", "telemetry", "values"},
     "demo": {"demo"},
     "cli": {"commands", ""},
     "__main__": {"cli"},

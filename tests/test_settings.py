@@ -1,5 +1,6 @@
 """The configuration: every fault at once, later sources win, and the docs tell the truth about the table."""
 
+import socket
 import subprocess
 import sys
 
@@ -69,7 +70,7 @@ def test_later_sources_win(tmp_path):
 
 def test_without_a_file_one_room_protects_everything():
     """Defaults alone are a gate."""
-    config = load(None, environ={})
+    config = load(None, environ={"GATE_ORIGIN_URL": "http://shop.internal"})
     assert [(room.name, room.hosts, room.paths) for room in config.rooms] == [("default", (), ())]
     assert warnings(config) == []
 
@@ -91,3 +92,32 @@ def test_serve_needs_an_origin(tmp_path):
     said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert (said.returncode, len(said.stderr.splitlines())) == (2, 1)
     assert "origin.url: is missing" in said.stderr
+
+
+def test_twins_and_slips_are_told(tmp_path):
+    """Two rooms of the same URLs are a fault; `[rooms]` is pointed to `[[room]]`; a missing origin is a warning."""
+    path = tmp_path / "gate.toml"
+    path.write_text('[rooms]\n[[room]]\nname = "a"\npaths = ["/x"]\n[[room]]\nname = "b"\npaths = ["/x"]\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ={})
+    assert "did you mean [[room]]?" in str(caught.value)
+    assert "room[1].paths: are those of room 'a'" in str(caught.value)
+    path.write_text("[server]\n")
+    said = subprocess.run(
+        [sys.executable, "-m", "gate", "check", str(path)], capture_output=True, text=True, check=True
+    )
+    assert "origin.url is not set" in said.stderr
+
+
+def test_a_demo_whose_port_is_taken_invites_nobody():
+    """One line a port, with the option that helps, and exit 2."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "gate", "demo", "--origin-listen", f"127.0.0.1:{port}", "--listen", "127.0.0.1:0",
+                   "--admin", "127.0.0.1:0"]  # fmt: skip
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.count("\n") == 1
+    assert "--origin-listen" in said.stderr

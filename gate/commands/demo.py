@@ -1,18 +1,23 @@
 """`gate demo`: a box office, a gate before it, and a crowd, in one process tree that Ctrl-C ends whole."""
 
+import contextlib
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
 
 from gate.commands.serve import load_or_exit, run_or_exit
 from gate.store.embedded import dies_with
+from gate.values import listen as listen_address
 
+_START_TRIES, _START_STEP_SECONDS = 100, 0.05
 _ROOM = {"GATE_ROOM_RELEASE_RATE": "2/s", "GATE_ROOM_BURST": "2", "GATE_ROOM_TITLE": "Harbour Hall tickets"}
 
 
@@ -52,10 +57,16 @@ def command(
             },
         )
         public = _url(config.server["listen"])
+        shop = listen_address(origin_listen)
+        _all_free(
+            {"--listen": config.server["listen"], "--admin": config.server["admin_listen"]}
+            | ({"--origin-listen": shop} if origin is None else {})
+        )
         children = []
         try:
             if origin is None:
                 children.append(_child("gate.demo.origin", {"listen": origin_listen}))
+                _wait_for(shop)
             if crowd:
                 children.append(_child("gate.demo.crowd", {"url": public, "visitors": crowd, "buys": origin is None}))
             _say(
@@ -71,6 +82,29 @@ def command(
                 child.terminate()
             for child in children:
                 child.wait(5)
+
+
+def _all_free(places: dict[str, tuple[str, int]]) -> None:
+    """Exit 2 with one line for each address that is taken, before anybody is invited to it."""
+    taken = []
+    for option, place in places.items():
+        with socket.socket(socket.AF_INET6 if ":" in place[0] else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(place)
+            except OSError as error:
+                taken.append(f"gate: {place[0]}:{place[1]}: {error.strerror}; choose another with {option} HOST:PORT")
+    if taken:
+        click.echo("\n".join(taken), err=True)
+        raise SystemExit(2)
+
+
+def _wait_for(place: tuple[str, int]) -> None:
+    """Until the box office answers, so that nobody is let in to a site that is not there yet."""
+    for _ in range(_START_TRIES):
+        with contextlib.suppress(OSError), socket.create_connection(place, 1):
+            return
+        time.sleep(_START_STEP_SECONDS)
 
 
 def _child(module: str, options: dict[str, object]) -> "subprocess.Popen[bytes]":

@@ -140,6 +140,11 @@ class Line:
         before = sum(era.last for era in self.eras if era.number < place.era)
         return max(before - self.now_serving + place.position - 1, 0)
 
+    def rank(self, place: Place) -> int:
+        """A place's number over all eras of its generation: what people see, unbroken by a restart of the store."""
+        from_there_on = sum(era.last for era in self.eras if era.number >= place.era)
+        return self.issued - from_there_on + place.position
+
     def served_at(self, place: Place) -> float:
         """When a served place was served: the end of its slot, in Unix seconds, the same whoever asks."""
         key = (place.era, place.position)

@@ -10,7 +10,7 @@ from gate.core.room import Mode
 from gate.core.tokens import Pass, Ticket
 from gate.web.desk import Desk, Holdings
 
-_LAPSED = (Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED)
+_LAPSED = (Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED, Reason.TICKET_INVALID)
 
 
 def status_document(desk: Desk, holdings: Holdings) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def status_document(desk: Desk, holdings: Holdings) -> dict[str, Any]:
     wait = wait_range(line, held.place)
     return document | {
         "position": held.place.position,
+        "number": line.rank(held.place),
         "ahead": line.ahead(held.place),
         "wait": {"low": wait.low, "high": wait.high} if wait else None,
         "generation": held.place.generation,

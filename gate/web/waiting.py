@@ -168,8 +168,8 @@ def _sentences(view: _View, room: Room, catalogue: Catalogue, language: str) -> 
         return said
     ahead, wait = line.ahead(ticket.place), wait_range(line, ticket.place)
     said |= {
-        "position": group_digits(language, ticket.place.position),
-        "ahead": plural(catalogue, "ahead", language, ahead).format(n=group_digits(language, ahead)),
+        "position": group_digits(language, line.rank(ticket.place)),
+        "ahead": plural(catalogue, "ahead", language, ahead).format(n=group_digits(language, ahead)) if ahead else "",
         "wait": wait_text(catalogue, language, wait.low, wait.high) if wait else catalogue["wait_unknown"],
         "safe": catalogue["safe"].format(until=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ticket.expires))),
         "turn_kept": duration_text(catalogue, language, "turn_kept", room.claim_within),

@@ -63,3 +63,10 @@ def test_reference_and_pass_id_are_functions_of_the_place():
     assert reference(place, "n").startswith("48213-")
     assert reference(place, "n") != reference(place, "m")
     assert pass_id(place, "n") != pass_id(Place(1, 10, 48_214), "n")
+
+
+def test_the_number_people_see_runs_on_over_eras():
+    """A restart of the store opens an era; the number on the page does not begin again."""
+    state = line(eras=(Era(10, 100), Era(20, 50)), now_serving=40, dealt_before=100 + 7)
+    assert state.rank(Place(1, 10, 41)) == 7 + 41
+    assert state.rank(Place(1, 20, 1)) == 7 + 101
