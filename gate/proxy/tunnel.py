@@ -19,10 +19,9 @@ _BUFFER_BYTES = 256 * 1024
 
 
 class _Pipe(asyncio.Protocol):
-    """One direction: what arrives on `source` goes to `sink`."""
+    """One direction: what arrives on the transport this belongs to goes to `sink`."""
 
-    def __init__(self, source: Any, sink: Any, ended: "asyncio.Future[None]") -> None:
-        self._source = source
+    def __init__(self, sink: Any, ended: "asyncio.Future[None]") -> None:
         self._sink = sink
         self._ended = ended
 
@@ -31,7 +30,7 @@ class _Pipe(asyncio.Protocol):
             self._sink.write(data)
 
     def pause_writing(self) -> None:
-        # This protocol belongs to `source`: it is too slow to take what `sink` sends, so `sink` is not read.
+        # The transport this belongs to is too slow to take what `sink` sends, so `sink` is not read.
         with contextlib.suppress(RuntimeError):
             self._sink.pause_reading()
 
@@ -82,7 +81,7 @@ async def tunnel(
     http: Any = request.protocol
     http.set_parser(client_rest)
     connection.protocol.set_parser(server_rest, None)
-    for transport, pipe in ((client, _Pipe(client, server, ended)), (server, _Pipe(server, client, ended))):
+    for transport, pipe in ((client, _Pipe(server, ended)), (server, _Pipe(client, ended))):
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
         transport.set_protocol(pipe)
         with contextlib.suppress(RuntimeError):

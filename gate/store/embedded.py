@@ -43,7 +43,6 @@ class EmbeddedStore:
     """A running server. Make it with `start_embedded`, end it with `stop`."""
 
     url: str
-    fresh: bool
     process: "subprocess.Popen[bytes]"
     _start: Callable[[], "subprocess.Popen[bytes]"]
     _lock: int
@@ -85,7 +84,6 @@ def start_embedded(state_dir: Path) -> EmbeddedStore:
     data = state_dir / "store"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(state_dir)
-    fresh = not any(data.iterdir())
     folder = Path(tempfile.mkdtemp(prefix="gate-"))
     path = folder / _SOCKET
     if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
@@ -103,7 +101,7 @@ def start_embedded(state_dir: Path) -> EmbeddedStore:
                 preexec_fn=dies_with(os.getpid()) if sys.platform == "linux" else None,
             )
 
-    store = EmbeddedStore(f"unix://{path}", fresh, start(), start, lock, folder)
+    store = EmbeddedStore(f"unix://{path}", start(), start, lock, folder)
     try:
         _wait_until_ready(path, store.process, state_dir)
     except EmbeddedStoreError:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from gate.core.room import Room
 
 VALUES_MAX = 4
-KINDS = ("ticket", "pass", "pre")
 
 
 @dataclass(frozen=True, slots=True)

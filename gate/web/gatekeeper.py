@@ -48,7 +48,6 @@ class _Visit:
     request: web.BaseRequest
     caller: Caller
     desk: Desk
-    shown: Shown
     holdings: Holdings
     facts: d.Facts
     line: Line | None
@@ -139,7 +138,7 @@ class Gatekeeper:
             elsewhere_admitted=elsewhere,
             showed_bad=holdings.showed_bad,
         )
-        return _Visit(request, caller, desk, shown, holdings, facts, desk.line)
+        return _Visit(request, caller, desk, holdings, facts, desk.line)
 
     def _admitted_elsewhere(self, caller: Caller, cookies: dict[str, list[str]], here: Desk) -> bool:
         return any(
