@@ -22,7 +22,7 @@ from gate.web.desk import Admitted, Desk, Holdings
 from gate.web.pointer import PointerDocument
 from gate.web.problems import problem
 from gate.web.retry import retry_seconds
-from gate.web.shown import show
+from gate.web.shown import Shown, show
 from gate.web.status import status_document
 from gate.web.waiting import safe_back
 
@@ -74,9 +74,11 @@ class Visitors:
     async def join(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
         """Take a place, or be told the one that is held already."""
         back = await _form_back(request)
-        holdings = await _read(request, caller, desk)
+        shown = _shown(request, caller, desk)
+        holdings = await desk.read_and_renew(shown)
         if holdings.ticket is not None and await desk.has_ended(holdings.ticket):
-            holdings = replace(holdings, ticket=None, dead=("ticket",))
+            # Dead, though validly signed: whoever shows it stands where anyone without a ticket stands.
+            holdings = replace(desk.read(replace(shown, tickets=()), "GET"), dead=("ticket",))
         if holdings.admission is None and holdings.ticket is None:
             answer = await self._join_new(request, caller, desk, holdings)
         else:
@@ -123,7 +125,7 @@ class Visitors:
         if line is not None and line.mode is Mode.CLOSED:
             return problem(Reason.ROOM_CLOSED)
         if holdings.pre is None:
-            return _pending(request, caller, desk)
+            return _clear(_pending(request, caller, desk), caller, desk, holdings.dead)
         dealt = await desk.joins.admit(holdings.pre) or await desk.joins.join(holdings.pre)
         if dealt.position < 0:
             return _pending(request, caller, desk, retry_after=1)
@@ -148,8 +150,12 @@ _PLAIN = {"Cache-Control": "no-store", "Server": "gate"}
 
 async def _read(request: web.BaseRequest, caller: Caller, desk: Desk) -> Holdings:
     """What is shown is worth; a pass within its grace is made anew here too, unless its visit has ended."""
+    return await desk.read_and_renew(_shown(request, caller, desk))
+
+
+def _shown(request: web.BaseRequest, caller: Caller, desk: Desk) -> Shown:
     cookies = parse_cookies(request.headers.getall("Cookie", []))
-    return await desk.read_and_renew(show(request, cookies, desk.jar(caller.scheme)))
+    return show(request, cookies, desk.jar(caller.scheme))
 
 
 def _clear(answer: web.Response, caller: Caller, desk: Desk, kinds: tuple[str, ...]) -> web.Response:

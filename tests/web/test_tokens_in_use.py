@@ -250,8 +250,13 @@ async def test_a_used_ticket_is_dead(start_gate, new_browser, room_name, web):
     used = await visitor.send("POST", f"/_gate/claim/{room_name}", headers=ticket)
     assert (used.status, used.slug) == (410, "ticket-used")
     assert "Max-Age=0" in used.headers["Set-Cookie"]
-    joined = await visitor.send("POST", f"/_gate/join/{room_name}", headers=ticket)
-    assert joined.json()["status"] == "pending"
+    pending = await visitor.send("POST", f"/_gate/join/{room_name}", headers=ticket)
+    assert pending.json()["status"] == "pending"
+    pre, cleared = sorted(pending.headers.getall("Set-Cookie"))
+    assert cleared.startswith(f"gate_ticket_{room_name}=; Max-Age=0")
+    both = {"Cookie": f"{ticket['Cookie']}; {pre.partition(';')[0]}"}
+    joined = await visitor.send("POST", f"/_gate/join/{room_name}", headers=both)
+    assert (joined.json()["status"], joined.json()["position"]) == ("served", 2)
 
 
 async def test_another_rooms_pass_carries_only_parts(start_gate, new_browser, room_name, origin):
