@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from gate.admin.auth import shows_token
-from gate.core.errors import Reason, RefusalError
+from gate.core.errors import Reason, RefusalError, problem_document
 from gate.core.line import Line
 from gate.core.place import Place
 from gate.core.rate import parse_rate
@@ -228,13 +228,10 @@ def _json(document: dict[str, Any]) -> web.Response:
 
 
 def _problem(reason: Reason, detail: str = "") -> web.Response:
-    body = {"type": reason.value, "title": reason.sentence, "status": reason.status}
-    if detail:
-        body["detail"] = detail
     headers = {**_JSON, "Content-Type": "application/problem+json"}
     if reason is Reason.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(status=reason.status, body=orjson.dumps(body), headers=headers)
+    return web.Response(status=reason.status, body=orjson.dumps(problem_document(reason, detail)), headers=headers)
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -80,6 +80,16 @@ _STATUS_AND_TITLE: dict[Reason, tuple[int, str]] = {
 }
 
 
+# A ticket's turn came and went, or its life did: whoever shows it may join again.
+LAPSED = frozenset({Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED})
+
+
+def problem_document(reason: Reason, detail: str = "", status: int | None = None) -> dict[str, object]:
+    """The problem document of a refusal (RFC 9457 section 3); `status` where it is not the reason's own."""
+    body: dict[str, object] = {"type": reason.value, "title": reason.sentence, "status": status or reason.status}
+    return body | {"detail": detail} if detail else body
+
+
 class RefusalError(Exception):
     """A request that must be refused; the outermost layer renders it as a problem document.
 

@@ -31,6 +31,11 @@ _SHARED_DIRECTIVES = frozenset({"public", "s-maxage", "proxy-revalidate", "priva
 _TOKEN_COOKIE = re.compile(r"(?:__Host-|__Secure-)?gate_(?:ticket|pass|pre)_", re.IGNORECASE)
 
 
+def read_pairs(raw_headers: Iterable[tuple[bytes, bytes]]) -> list[Header]:
+    """Headers as they came: UTF-8, or Latin-1 where they are not."""
+    return [(_text(key), _text(value)) for key, value in raw_headers]
+
+
 def connection_names(headers: Iterable[Header]) -> frozenset[str]:
     """The names a message's `Connection` header lists, lower case."""
     named = frozenset(
@@ -108,3 +113,10 @@ def forwarded_element(client: str, host: str, scheme: str) -> str:
     node = f'"[{client}]"' if ":" in client else client
     quoted = f'"{host}"' if ":" in host else host
     return f"for={node};host={quoted};proto={scheme}"
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -19,7 +19,7 @@ from yarl import URL
 
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import is_websocket
-from gate.core.headers import Header
+from gate.core.headers import Header, read_pairs
 from gate.proxy.answer import Answer
 from gate.proxy.tunnel import tunnel
 
@@ -172,14 +172,7 @@ class Origin:
 
 
 def _head(response: aiohttp.ClientResponse) -> Head:
-    return Head(response.status, [(_text(key), _text(value)) for key, value in response.raw_headers])
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    return Head(response.status, read_pairs(response.raw_headers))
 
 
 def _tls(verify: bool | str) -> bool | ssl.SSLContext:

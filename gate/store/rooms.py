@@ -7,7 +7,7 @@ gate's snapshot is never older than the last thing it was told. Raises only `Sto
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from gate.core.line import Line
 from gate.core.place import Place
@@ -113,11 +113,9 @@ class RoomStore:
     async def admit(self, room: Room, batch: Sequence[PreTicket | None], line: Line, plan: Advance) -> list[Dealt]:
         """Deal and release the whole batch if the line still is as `plan` saw it; else an empty list."""
         names, triples = self._deal_arguments(room, batch)
-        read = line.read
         paid = plan.at - plan.released / line.release_rate
         arguments: list[str | int | float] = [
-            read.generation, read.era, read.now_serving, read.at, read.revision,
-            f"{paid:.6f}", plan.era, *self._fence_arguments(room), *triples,
+            *astuple(line.read), f"{paid:.6f}", plan.era, *self._fence_arguments(room), *triples,
         ]  # fmt: skip
         reply = await self._call("admit", room.name, names, arguments)
         dealt = self._dealt(room.name, reply)
@@ -125,11 +123,9 @@ class RoomStore:
 
     async def advance(self, line: Line, plan: Advance | None, fields: Sequence[str] = ()) -> bool:
         """Write an advance (and an operator's fields), or only read with None. False: another gate was first."""
-        read = line.read
         target: list[str | int | float] = [plan.era, plan.now_serving, f"{plan.at:.6f}"] if plan else ["", "", ""]
         arguments: list[str | int | float] = [
-            read.generation, read.era, read.now_serving, read.at, read.revision,
-            *target, self.live.history_seen(line.room), *fields,
+            *astuple(line.read), *target, self.live.history_seen(line.room), *fields,
         ]  # fmt: skip
         reply = await self._call("advance", line.room, [], arguments)
         if reply.verdict == -1:
@@ -204,12 +200,9 @@ class RoomStore:
         return list(names), triples
 
     def _dealt(self, room: str, reply: Reply) -> list[Dealt]:
-        if not reply.fields:
-            self.live.lose(room)
-            raise StoreUnavailableError(f"room {room}: the store has lost it")
-        self._accept(room, reply)
+        line = self._read(room, reply)
+        self.live.accept(line, None)
         # The era is this very answer's: what the gate knows may be of another by now.
-        line = read_line(room, reply)
         newest = line.newest
         return [Dealt(code, newest.number, newest.nonce, line.generation) for code in reply.extra]
 
@@ -217,8 +210,11 @@ class RoomStore:
         return await self._connection.call(verb, [keys.line_key(room), keys.history_key(room), *names], arguments)
 
     def _accept(self, room: str, reply: Reply) -> Line:
+        seen = reply.rows[-1][0] if reply.rows else None
+        return self.live.accept(self._read(room, reply), seen)
+
+    def _read(self, room: str, reply: Reply) -> Line:
         if not reply.fields:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
-        seen = reply.rows[-1][0] if reply.rows else None
-        return self.live.accept(read_line(room, reply), seen)
+        return read_line(room, reply)

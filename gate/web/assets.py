@@ -51,8 +51,9 @@ class Assets:
         stem, _, suffix = name.rpartition(".")
         suffix = "." + suffix.lower()
         hashed = f"{stem}.{hashlib.blake2b(body, digest_size=6).hexdigest()}{suffix}"
-        gzipped = gzip.compress(body, 9, mtime=0) if suffix in _COMPRESSED else None
-        self._by_name[hashed] = Asset(body, gzipped, _TYPES[suffix])
+        if hashed not in self._by_name:
+            gzipped = gzip.compress(body, 9, mtime=0) if suffix in _COMPRESSED else None
+            self._by_name[hashed] = Asset(body, gzipped, _TYPES[suffix])
         return PREFIX + hashed
 
     def add_file(self, path: Path) -> str:

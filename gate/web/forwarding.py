@@ -11,7 +11,15 @@ from aiohttp import web
 
 from gate.core.errors import RefusalError
 from gate.core.fetch import SAFE_METHODS
-from gate.core.headers import Header, forwarded_element, from_origin, is_uncacheable, make_private, to_origin
+from gate.core.headers import (
+    Header,
+    forwarded_element,
+    from_origin,
+    is_uncacheable,
+    make_private,
+    read_pairs,
+    to_origin,
+)
 from gate.core.tokens import Pass
 from gate.proxy.origin import Amend, Head, Origin
 from gate.store.connection import StoreUnavailableError
@@ -85,7 +93,7 @@ class Forwarding:
         amend: Amend,
         tunnel_until: Callable[[], float | None],
     ) -> web.StreamResponse:
-        theirs = list(to_origin(_raw(request), trusted=caller.trusted))
+        theirs = list(to_origin(read_pairs(request.raw_headers), trusted=caller.trusted))
         theirs = [(key, value) for key, value in theirs if key.lower() != "host"]
         headers = [("Host", caller.authority), *_forwarded(request, caller, theirs), *ours]
         return await self._origin.forward(request, caller.target.raw, headers, amend, tunnel_until=tunnel_until)
@@ -155,17 +163,6 @@ def _cacheable(desk: Desk, headers: list[Header], *, sets_ours: bool) -> list[He
     if desk.room.cache == "origin" and not sets_ours:
         return headers
     return make_private(headers, no_store=sets_ours)
-
-
-def _raw(request: web.BaseRequest) -> list[Header]:
-    return [(_text(key), _text(value)) for key, value in request.raw_headers]
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 def _forwarded(request: web.BaseRequest, caller: Caller, theirs: list[Header]) -> list[Header]:

@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from gate.core.errors import Reason, RefusalError
+from gate.core.errors import Reason, RefusalError, problem_document
 
 
 def problem(
@@ -13,17 +13,14 @@ def problem(
     status: int | None = None,
     retry_after: int | None = None,
     close: bool = False,
-    extra: dict[str, object] | None = None,
 ) -> web.Response:
     """The answer for a refusal; `retry_after` in whole seconds, `close` ends the connection after it."""
     status = status or reason.status
-    body: dict[str, object] = {"type": reason.value, "title": reason.sentence, "status": status}
-    if detail:
-        body["detail"] = detail
+    body = problem_document(reason, detail, status)
     headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json", "Server": "gate"}
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
-    answer = web.Response(status=status, body=orjson.dumps(body | (extra or {})), headers=headers)
+    answer = web.Response(status=status, body=orjson.dumps(body), headers=headers)
     if close:
         answer.force_close()
     return answer

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gate.core.errors import Reason
+from gate.core.errors import LAPSED, Reason
 from gate.core.estimate import wait_range
 from gate.core.line import Line
 from gate.core.place import reference
@@ -10,7 +10,7 @@ from gate.core.room import Mode
 from gate.core.tokens import Pass, Ticket
 from gate.web.desk import Desk, Holdings
 
-_LAPSED = (Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED, Reason.TICKET_INVALID)
+_DEAD = LAPSED | {Reason.TICKET_INVALID}
 
 
 def status_document(desk: Desk, holdings: Holdings) -> dict[str, Any]:
@@ -44,6 +44,6 @@ def _word(line: Line | None, holdings: Holdings) -> str:
         return "admitted"
     if holdings.ticket is not None:
         return "served" if line is not None and line.served(holdings.ticket.place) else "waiting"
-    if holdings.showed_bad in _LAPSED:
+    if holdings.showed_bad in _DEAD:
         return "lapsed"
     return "closed" if line is not None and line.mode is Mode.CLOSED else "pending"

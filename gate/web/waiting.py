@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from gate.core.errors import Reason
+from gate.core.errors import LAPSED, Reason
 from gate.core.estimate import poll_after, wait_range
 from gate.core.line import Line
 from gate.core.place import reference
@@ -31,7 +31,6 @@ _SAFE_BACK = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 _BACK_KEPT = "/?:@!$&'()*+,;=-._~%[]#"
 _BACK_LENGTH_MAX = 2_048
 _HOUR_SECONDS = 3_600
-_LAPSED = (Reason.TICKET_LAPSED, Reason.TICKET_USED, Reason.TICKET_EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def _state(desk: Desk, ticket: Ticket | None, reason: Reason | None) -> str:
         if line.served(ticket.place):
             return "served"
         return "held" if line.mode is Mode.HOLD else "waiting"
-    if reason in _LAPSED:
+    if reason in LAPSED:
         return "lapsed"
     if line.mode is Mode.CLOSED:
         return "closed"

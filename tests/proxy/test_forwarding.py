@@ -12,6 +12,15 @@ from tests.harness import FETCH, head, raw
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "MKCOL", "REPORT", "QUERY", "LOCK")
 
 
+async def abc_in_chunks(request):
+    """An answer without a length."""
+    stream = server.StreamResponse()
+    stream.enable_chunked_encoding()
+    await stream.prepare(request)
+    await stream.write(b"abc")
+    return stream
+
+
 @pytest.fixture
 async def gate(start_gate):
     """A gate that lets everybody pass."""
@@ -120,13 +129,7 @@ async def test_content_length_and_chunked_both_ways(gate, web, origin):
         assert (await answer.json())["body"] == "12345"
     assert origin.seen[-1].headers["Transfer-Encoding"] == "chunked"
 
-    @origin.on("/chunks")
-    async def chunks(request):
-        stream = server.StreamResponse()
-        stream.enable_chunked_encoding()
-        await stream.prepare(request)
-        await stream.write(b"abc")
-        return stream
+    origin.on("/chunks")(abc_in_chunks)
 
     async with web.get(gate.url + "/chunks") as answer:
         assert answer.headers["Transfer-Encoding"] == "chunked"
@@ -256,14 +259,7 @@ async def test_nothing_is_invented(gate, web, origin):
 
 async def test_http_1_0_clients(gate, origin):
     """A 1.0 client gets an unchunked answer that ends with the connection."""
-
-    @origin.on("/chunks")
-    async def chunks(request):
-        stream = server.StreamResponse()
-        stream.enable_chunked_encoding()
-        await stream.prepare(request)
-        await stream.write(b"abc")
-        return stream
+    origin.on("/chunks")(abc_in_chunks)
 
     got = await raw(gate.port, b"GET /chunks HTTP/1.0\r\nHost: x\r\n\r\n")
     assert got.startswith(b"HTTP/1.0 200")
