@@ -1,30 +1,34 @@
-"""What operators do to a room, on this gate's ticker and store: change, advance, reset."""
+"""What operators do to a room, on this gate's ticker and store; every act goes on record with its actor."""
 
 from collections.abc import Callable
+from typing import Any
 
 from gate.core.errors import Reason, RefusalError
 from gate.core.line import Line
+from gate.core.place import GUEST_ERA, Place
+from gate.core.record import Entry, Note, compose
 from gate.core.release import Advance
 from gate.core.room import Room
 from gate.store.connection import StoreUnavailableError
-from gate.store.live import Live
 from gate.store.rooms import RoomStore, Settings
 from gate.ticker import LostRaceError, Ticker
 
 _RACES_MAX = 20
+MakeLink = Callable[[str, Place, float, str], dict[str, Any]]
+"""Room, place, life (seconds), path: the document of a guest's link."""
 
 
 class RoomOperations:
     """The admin API's hands."""
 
     def __init__(
-        self, rooms: tuple[Room, ...], store: RoomStore, live: Live, ticker: Ticker, ready: Callable[[], bool]
+        self, rooms: tuple[Room, ...], store: RoomStore, ticker: Ticker, now: Callable[[], float], make_link: MakeLink
     ) -> None:
         self._rooms = {room.name: room for room in rooms}
         self._store = store
-        self._live = live
         self._ticker = ticker
-        self._ready = ready
+        self._now = now
+        self._make_link = make_link
 
     def rooms(self) -> tuple[str, ...]:
         """All rooms' names."""
@@ -32,42 +36,70 @@ class RoomOperations:
 
     def line(self, room: str) -> Line | None:
         """A room's line as last heard."""
-        return self._live.line(room)
+        return self._store.live.line(room)
 
-    def ready(self) -> bool:
-        """Whether this gate can serve."""
-        return self._ready()
-
-    async def change(self, room: str, amend: Callable[[Settings], Settings], *, revision: int | None) -> Line:
-        """Set what operators may set, settling the release first.
+    async def change(
+        self, room: str, amend: Callable[[Settings], Settings], *, actor: str, revision: int | None
+    ) -> tuple[Line, Line]:
+        """Set what operators may set, settling the release first; the line before and after.
 
         Raises:
             RefusalError: `revision-stale` if the room is not at `revision` any more.
+            StoreUnavailableError: the store is away; nothing was changed.
         """
 
         def checked(now: Settings) -> Settings:
-            line = self._live.line(room)
+            line = self.line(room)
             if revision is not None and line is not None and line.revision != revision:
                 raise RefusalError(Reason.REVISION_STALE)
             return amend(now)
 
         try:
-            return await self._ticker.change(self._rooms[room], checked)
+            return await self._ticker.change(self._rooms[room], checked, actor=actor)
         except LostRaceError as error:
             raise StoreUnavailableError("lost every race") from error
 
-    async def advance(self, room: str, by: int) -> Line:
+    async def advance(self, room: str, by: int, *, actor: str) -> tuple[Line, Line]:
         """Move the pointer by up to `by` places within the era being served, past the rate."""
-        for _ in range(_RACES_MAX):
-            line = self._live.line(room)
-            if line is None:
-                break
+        for line in self._tries(room):
             target = min(line.now_serving + by, line.serving.last)
             moved = Advance(line.serving.number, target, target - line.now_serving, line.at, 0.0)
-            if await self._store.advance(line, moved):
-                return self._live.line(room) or line
+            before, after = {"now_serving": line.now_serving}, {"now_serving": target}
+            note = self._compose(line, actor, "advance", before, after)
+            if await self._store.advance(line, moved, (), note):
+                return line, self.line(room) or line
         raise StoreUnavailableError("lost every race")
 
-    async def reset(self, room: str) -> Line:
+    async def reset(self, room: str, *, actor: str) -> tuple[Line, Line]:
         """A new generation: an empty line, every old ticket and pass dead."""
-        return await self._store.reset(room)
+        for line in self._tries(room):
+            generation = max(line.generation + 1, int(self._now() * 1000))
+            before = {"generation": line.generation, "issued": line.issued, "served": line.issued - line.waiting}
+            note = self._compose(line, actor, "reset", before, {"generation": generation})
+            if await self._store.reset(room, generation, note):
+                return line, self.line(room) or line
+        raise StoreUnavailableError("lost every race")
+
+    async def link(self, room: str, *, actor: str, life: float, next_path: str) -> dict[str, Any]:
+        """A link that sets a pass, for staff and press: a place before all others, outside the line, counted."""
+        for line in self._tries(room):
+            place = Place(line.generation, GUEST_ERA, line.guests + 1)
+            note = self._compose(line, actor, "admit", {"guests": line.guests}, {"guests": place.position})
+            if await self._store.note(line, note, raises="guests"):
+                return self._make_link(room, place, life, next_path)
+        raise StoreUnavailableError("lost every race")
+
+    async def entries(self, room: str, *, after: int = 0) -> list[Entry]:
+        """The room's record, oldest first, from entry `after` on."""
+        return await self._store.entries(room, after=after)
+
+    def _tries(self, room: str) -> Any:
+        """The line as it is now, each time another gate was first; none while the store was never heard."""
+        for _ in range(_RACES_MAX):
+            line = self.line(room)
+            if line is None:
+                return
+            yield line
+
+    def _compose(self, line: Line, actor: str, act: str, before: dict[str, Any], after: dict[str, Any]) -> Note:
+        return compose(line.record, time=self._now(), actor=actor, act=act, before=before, after=after)

@@ -2,7 +2,7 @@
 
 `settings.py` reads files against it, `docs/configuration.md` shows it, a test holds the two together.
 """
-# ruff: noqa: E501, FBT003  (one row a line)
+# ruff: noqa: E501  (one row a line)
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _seconds, _count, _choice = values.seconds, values.count, values.choice
 TABLE: tuple[Setting, ...] = (
     Setting("server", "listen", values.listen, ("127.0.0.1", 8080), "Where visitors connect, HOST:PORT."),
     Setting("server", "admin_listen", values.listen, ("127.0.0.1", 9090), "Where operators connect, HOST:PORT."),
-    Setting("server", "workers", _count(1, 1), 1, "Gate processes on the public listener (one, for now)."),
+    Setting("server", "workers", values.workers, 1, "Worker processes on the public listener: a number, or `auto` for one a core."),
     Setting("server", "trusted_proxies", values.networks, (), "Networks whose X-Forwarded-For and -Proto are believed."),
     Setting("server", "public_scheme", _choice("http", "https", ""), "", "The scheme visitors use; found out if empty."),
     Setting("server", "tls_cert", values.file, "", "Certificate chain (PEM) for the public listener."),
@@ -44,6 +44,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("server", "max_line_bytes", _count(256, 65_536), 8_190, "Longest request line."),
     Setting("server", "max_field_bytes", _count(256, 65_536), 8_190, "Longest single header field."),
     Setting("server", "max_headers", _count(8, 1_000), 128, "Most header fields of a request."),
+    Setting("server", "public_url", values.optional_url, "", "Where visitors find this gate, http(s)://HOST[:PORT]; for links and checks. Empty: as `listen` says."),
+    Setting("server", "admin_hosts", values.hosts, (), "Names under which the admin listener may be asked, beside addresses and localhost."),
+    Setting("server", "open_metrics", values.boolean, False, "Serve /metrics on the admin listener without a token."),
+    Setting("server", "finish_seconds", _seconds(0, 3600), 10.0, "After that, how long answers under way may still take."),
     Setting("server", "drain_seconds", _seconds(0, 300), 2.0, "After SIGTERM, how long answers still go out on open connections."),
     Setting("origin", "url", values.optional_url, "", "The site that is protected, http(s)://HOST[:PORT]."),
     Setting("origin", "pool", _count(1, 20_000), 512, "Most connections to the origin at a time."),
@@ -54,9 +58,15 @@ TABLE: tuple[Setting, ...] = (
     Setting("origin", "verify", values.verify, True, "Check the origin's certificate: true, false or a CA file (PEM)."),
     Setting("store", "url", values.store_url, "", "redis://, rediss:// or unix:// of a store; empty: the embedded one."),
     Setting("store", "state_dir", str, "./.gate", "Where keys, the admin token and the embedded store live."),
+    Setting("store", "record_life", _seconds(3600, 10 * 366 * 86_400), 400 * 86_400.0, "How long a room's record of who did what is kept."),
     Setting("tokens", "algorithm", _choice("HS256", "EdDSA"), "HS256", "What signs passes: `HS256` (a shared secret) or `EdDSA` (origins may verify with a public key)."),
     Setting("tokens", "keys_file", str, "", "The key ring; empty: keys.json in the state directory."),
     Setting("tokens", "remembered", _count(1_000, 10_000_000), 100_000, "Verified tokens a gate remembers."),
+    Setting("canary", "every", _seconds(0, 86_400), 0.0, "How often a made-up visitor joins, waits and fetches a page; 0: never."),
+    Setting("canary", "room", str, "", "The room it visits; empty: the first."),
+    Setting("canary", "path", values.path, "/", "The page it fetches once it is let in."),
+    Setting("canary", "marker", str, "", "Text the page must hold; empty: any answer that is no error."),
+    Setting("canary", "within", _seconds(0.01, 600), 5.0, "Longest time from its turn to the page."),
     Setting("room", "name", values.room_name, "default", "The room's name: a to z, digits and -."),
     Setting("room", "hosts", values.hosts, (), "Hosts it protects (shop.example, *.shop.example); empty: all."),
     Setting("room", "paths", values.paths, (), "Paths it protects (/book and beneath, /book*); empty: all."),

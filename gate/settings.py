@@ -43,12 +43,13 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All values, ready to be handed down. `server`, `origin`, `store`, `tokens` map key to value."""
+    """All values, ready to be handed down. The tables map key to value."""
 
     server: Mapping[str, Any]
     origin: Mapping[str, Any]
     store: Mapping[str, Any]
     tokens: Mapping[str, Any]
+    canary: Mapping[str, Any]
     rooms: tuple[Room, ...]
     admin_token: str
 
@@ -90,11 +91,11 @@ def load(
     where = str(path) if path else "defaults"
     tables = {
         name: _table(name, data.get(name, {}), where, environ, overrides or {}, faults)
-        for name in ("server", "origin", "store", "tokens")
+        for name in ("server", "origin", "store", "tokens", "canary")
     }
     rooms = _rooms(data.get("room"), where, environ, overrides or {}, faults)
     _check_unknown_tables(data, where, faults)
-    _check_together(tables, where, faults)
+    _check_together(tables, rooms, where, faults)
     if faults:
         raise ConfigError(faults)
     return Config(**tables, rooms=rooms, admin_token=environ.get("GATE_ADMIN_TOKEN", ""))
@@ -199,7 +200,7 @@ def _unknown(where: str, table: str, label: str, key: str, known: list[str]) -> 
 
 
 def _check_unknown_tables(data: Mapping[str, Any], where: str, faults: list[Fault]) -> None:
-    known = ["server", "origin", "store", "tokens", "room"]
+    known = ["server", "origin", "store", "tokens", "canary", "room"]
     for name in data.keys() - set(known):
         close = difflib.get_close_matches(name, known, 1)
         meant = "[[room]]" if close == ["room"] else f"[{close[0]}]" if close else ""
@@ -207,8 +208,12 @@ def _check_unknown_tables(data: Mapping[str, Any], where: str, faults: list[Faul
         faults.append(Fault(where, name, "is not a table", allowed))
 
 
-def _check_together(tables: Mapping[str, Mapping[str, Any]], where: str, faults: list[Fault]) -> None:
-    server = tables["server"]
+def _check_together(
+    tables: Mapping[str, Mapping[str, Any]], rooms: tuple[Room, ...], where: str, faults: list[Fault]
+) -> None:
+    server, visited = tables["server"], tables["canary"]["room"]
+    if visited and visited not in [room.name for room in rooms]:
+        faults.append(Fault(where, "canary.room", f"is {visited!r}, which is no room", "a room's name, or empty"))
     if bool(server["tls_cert"]) != bool(server["tls_key"]):
         faults.append(Fault(where, "server.tls_cert", "comes without its twin", "tls_cert and tls_key together"))
     if server["listen"] == server["admin_listen"] and server["listen"][1] != 0:

@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 
 from gate.core.line import Line
+from gate.core.record import Note, compose
 from gate.core.release import plan, settle
 from gate.core.room import Mode, Room
 from gate.store.connection import StoreUnavailableError
@@ -17,6 +19,7 @@ from gate.store.rooms import RoomStore, Settings, configured, current
 
 TICK_SECONDS = 0.1
 _RACES_MAX = 20
+CONFIGURATION = "configuration"
 log = logging.getLogger("gate.ticker")
 
 
@@ -56,10 +59,12 @@ class Ticker:
         if live.deny_list_is_stale(room.name):
             live.set_denied(room.name, await self._store.denied(room.name), line.denied_revision)
 
-    async def change(self, room: Room, amend: Callable[[Settings], Settings], *, seed: str = "") -> Line:
-        """Set rate, burst, mode, limit and message, settling what the old values still owe.
+    async def change(
+        self, room: Room, amend: Callable[[Settings], Settings], *, actor: str, seed: str = ""
+    ) -> tuple[Line, Line]:
+        """Set rate, burst, mode, limit and message, settling what the old values still owe; the line before and after.
 
-        `amend` is given the settings in force at each try and says what they shall be.
+        `amend` is given the settings in force at each try and says what they shall be; `actor` goes on record.
 
         Raises:
             StoreUnavailableError: the store is away; nothing was changed.
@@ -67,7 +72,8 @@ class Ticker:
         """
         for _ in range(_RACES_MAX):
             line = self._store.live.line(room.name) or await self._store.open(room, configured(room))
-            wanted = amend(current(line))
+            now = current(line)
+            wanted = amend(now)
             settled = settle(
                 line,
                 self._now(),
@@ -77,16 +83,31 @@ class Ticker:
                 lease=room.lease,
             )
             fields = [*wanted.fields(), *(["seed", seed] if seed else [])]
-            if await self._store.advance(line, settled, fields):
-                return self._store.live.line(room.name) or line
+            if await self._store.advance(line, settled, fields, self._note(line, actor, now, wanted)):
+                return line, self._store.live.line(room.name) or line
         raise LostRaceError
+
+    def _note(self, line: Line, actor: str, old: Settings, new: Settings) -> Note | None:
+        before, after = asdict(old), asdict(new)
+        changed = [key for key in before if before[key] != after[key]]
+        if not changed and actor == CONFIGURATION:
+            return None
+        return compose(
+            line.record,
+            time=self._now(),
+            actor=actor,
+            act="change",
+            before={key: before[key] for key in changed},
+            after={key: after[key] for key in changed},
+        )
 
     async def _apply_configured(self, room: Room, line: Line) -> Line:
         """A configuration that has changed since the room last took it speaks; one that has not leaves ops' word."""
         seed = configured(room).seed()
         if line.seed == seed:
             return line
-        return await self.change(room, lambda _: configured(room), seed=seed)
+        _, line = await self.change(room, lambda _: configured(room), actor=CONFIGURATION, seed=seed)
+        return line
 
     async def _guarded(self, room: Room) -> None:
         try:

@@ -147,6 +147,32 @@ def _bypass_rule(rule: dict[str, Any], allowed: str) -> dict[str, Any]:
     }
 
 
+def path(raw: Any) -> str:
+    """One path, with or without a query."""
+    if not isinstance(raw, str) or not re.fullmatch(r"/[\x21-\x7e]*", raw) or "#" in raw:
+        raise ValueError('a path that begins with "/", without spaces and "#"')
+    return raw
+
+
+def workers(raw: Any) -> int:
+    """A number of processes; 0 stands for `auto`, one a core."""
+    if raw == "auto":
+        return 0
+    try:
+        return count(1, 256)(raw)
+    except ValueError:
+        raise ValueError('a whole number from 1 to 256, or "auto" for one a core') from None
+
+
+def boolean(raw: Any) -> bool:
+    """Yes or no."""
+    if isinstance(raw, bool):
+        return raw
+    if str(raw).lower() in ("true", "1", "yes", "false", "0", "no"):
+        return str(raw).lower() in ("true", "1", "yes")
+    raise ValueError("true or false")
+
+
 def listen(raw: Any) -> tuple[str, int]:
     """HOST:PORT; port 0 lets the system choose."""
     host, colon, port = str(raw).rpartition(":")

@@ -101,7 +101,7 @@ async def start_gate(store_url: str, origin: EchoOrigin, room_name: str, tmp_pat
                     rooms or [{"name": name or room_name, **settings}],
                 )
             )
-            config = load(path, environ={"GATE_ADMIN_TOKEN": "operator"})
+            config = load(path, environ={"GATE_ADMIN_TOKEN": "secret-of-staff"})
             return await stack.enter_async_context(Running.start(config, store_url))
 
         yield start

@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from gate.app import Gate, address
+from gate.app import Gate
+from gate.sockets import address
 from gate.settings import Config
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -91,13 +92,13 @@ class Running:
 
     def line(self, room: str) -> Any:
         """A room's line as this gate last heard of it."""
-        line = self.gate.live.line(room)
+        line = self.gate.parts.live.line(room)
         assert line is not None
         return line
 
     async def patch(self, web: aiohttp.ClientSession, room: str, **settings: Any) -> dict[str, Any]:
         """Change a room as an operator."""
-        headers = {"Authorization": "Bearer operator"}
+        headers = {"Authorization": "Bearer secret-of-staff"}
         async with web.patch(f"{self.admin_url}/api/rooms/{room}", json=settings, headers=headers) as answer:
             assert answer.status == 200, await answer.text()
             return json.loads(await answer.read())

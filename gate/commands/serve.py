@@ -1,37 +1,46 @@
 """`gate serve`: run the gate before a site."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from gate.app import serve
+from gate.crew import WorkerError
 from gate.keyfile import KeyFileError
 from gate.settings import Config, ConfigError, Fault, load, warnings
 from gate.store.embedded import EmbeddedStoreError
+from gate.supervisor import serve
 from gate.telemetry import start_logging
 
 
 def load_or_exit(path: Path | None, overrides: dict[tuple[str, str], object]) -> Config:
     """The configuration, or exit 2 with one line a fault."""
     try:
-        return load(path, overrides={key: value for key, value in overrides.items() if value is not None})
+        return load(path, overrides=_said(overrides))
     except ConfigError as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from None
 
 
-def run_or_exit(config: Config, *, level: int = logging.INFO) -> None:
+def _said(overrides: dict[tuple[str, str], object]) -> dict[tuple[str, str], object]:
+    return {key: value for key, value in overrides.items() if value is not None}
+
+
+def run_or_exit(config: Config, reload: Callable[[], Config], *, level: int = logging.INFO) -> None:
     """Run until told to stop, or exit 2 with the one thing that stands in the way."""
     start_logging(level=level)
     try:
-        serve(config)
+        serve(config, reload, level=level)
     except (EmbeddedStoreError, KeyFileError) as error:
         click.echo(f"gate: {error}", err=True)
         raise SystemExit(2) from None
     except OSError as error:
         click.echo(f"gate: cannot listen: {error.strerror or error}", err=True)
         raise SystemExit(2) from None
+    except WorkerError:
+        click.echo("gate: a worker did not start; what it said is above", err=True)
+        raise SystemExit(1) from None
 
 
 @click.command()
@@ -41,7 +50,7 @@ def run_or_exit(config: Config, *, level: int = logging.INFO) -> None:
 @click.option("--admin", metavar="HOST:PORT", help="Where operators connect (127.0.0.1:9090).")
 @click.option("--store", metavar="URL", help="A running Redis or Valkey; without it the embedded one runs.")
 @click.option("--state-dir", metavar="DIR", help="Where keys and the embedded store live (./.gate).")
-@click.option("--workers", metavar="N", help="Gate processes (one, for now).")
+@click.option("--workers", metavar="N", help="Worker processes: a number, or auto for one a core.")
 def command(
     origin: str | None,
     path: Path | None,
@@ -57,21 +66,19 @@ def command(
     Example:
       gate serve --origin http://127.0.0.1:8000
     """
-    config = load_or_exit(
-        path,
-        {
-            ("origin", "url"): origin,
-            ("server", "listen"): listen,
-            ("server", "admin_listen"): admin,
-            ("server", "workers"): workers,
-            ("store", "url"): store,
-            ("store", "state_dir"): state_dir,
-        },
-    )
+    overrides: dict[tuple[str, str], object] = {
+        ("origin", "url"): origin,
+        ("server", "listen"): listen,
+        ("server", "admin_listen"): admin,
+        ("server", "workers"): workers,
+        ("store", "url"): store,
+        ("store", "state_dir"): state_dir,
+    }
+    config = load_or_exit(path, overrides)
     if not config.origin["url"]:
         fault = Fault("command line", "origin.url", "is missing", "--origin URL, GATE_ORIGIN_URL or [origin] url")
         click.echo(str(fault), err=True)
         raise SystemExit(2)
     for warning in warnings(config):
         click.echo(f"warning: {warning}", err=True)
-    run_or_exit(config)
+    run_or_exit(config, lambda: load(path, overrides=_said(overrides)))

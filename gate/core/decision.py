@@ -10,6 +10,7 @@ from enum import Enum, auto
 from gate.core.errors import Reason
 from gate.core.fetch import SAFE_METHODS, Kind
 from gate.core.line import Line
+from gate.core.place import GUEST_ERA
 from gate.core.room import Mode, Room
 from gate.core.tokens import LEEWAY_SECONDS, Pass, Ticket
 
@@ -130,6 +131,8 @@ def ticket_standing(ticket: Ticket, room: Room, line: Line, now: float) -> Reaso
     `not-yet-served` is not among the answers: a ticket that waits is worth its place.
     """
     if ticket.place.generation != line.generation or ticket.issued_at > now + LEEWAY_SECONDS:
+        return Reason.TICKET_INVALID
+    if ticket.place.era == GUEST_ERA:  # a guest's is good in its link alone
         return Reason.TICKET_INVALID
     if line.served(ticket.place):
         lapsed = now > line.served_at(ticket.place) + room.claim_within

@@ -74,7 +74,7 @@ _STATUS_AND_TITLE: dict[Reason, tuple[int, str]] = {
     Reason.NOT_IMPLEMENTED: (501, "This method is not known here."),
     Reason.NOT_FOUND: (404, "There is nothing here."),
     Reason.UNAUTHORIZED: (401, "A valid token is needed."),
-    Reason.FORBIDDEN: (403, "This request may not come from another site."),
+    Reason.FORBIDDEN: (403, "This may not be done from here, or not with this token."),
     Reason.REVISION_STALE: (412, "The room has changed meanwhile."),
     Reason.INTERNAL: (500, "Something went wrong inside the gate."),
 }

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 
 from gate.core.place import Place
+from gate.core.record import NO_ENTRY, Head
 from gate.core.room import Mode
 
 # A place counts as served at the end of the slot in which the pointer passed it: one row a slot is kept,
@@ -57,6 +58,8 @@ class Line:
     `eras` runs from the era being served to the newest, oldest first; in a life without accidents it has one
     entry. `at` is the moment up to which release has been paid out. `read` is what compare-and-set compares: the
     very texts the store held. `lifted` is the part of the pointer that the store did not know (`raised_to`).
+    `guests` hold links that lead past the line; `canaries` took places that do not count. `record` is the head of
+    the room's record, `record_since` the last entry that was dropped from it.
     """
 
     room: str
@@ -77,6 +80,10 @@ class Line:
     seed: str = ""
     denied_revision: int = 0
     lifted: int = 0
+    guests: int = 0
+    canaries: int = 0
+    record: Head = NO_ENTRY
+    record_since: Head = NO_ENTRY
     read: Read = Read()
     history: tuple[Row, ...] = field(default=(), repr=False)
 

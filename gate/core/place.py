@@ -6,6 +6,10 @@ from dataclasses import dataclass
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
+# Guests of the house (staff, press) hold places of an era before every real one: always served, never in the line.
+GUEST_ERA = 0
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """`(generation, era, position)`, compared in that order.

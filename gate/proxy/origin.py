@@ -7,6 +7,7 @@ visitor's answer to another, or bytes that nobody sent.
 """
 
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from yarl import URL
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import is_websocket
 from gate.core.headers import Header, read_pairs
+from gate.core.meter import Count, Meter, Timing
 from gate.proxy.answer import Answer
 from gate.proxy.tunnel import tunnel
 
@@ -28,6 +30,8 @@ _SWITCHING_PROTOCOLS = 101
 _AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _READ_BYTES = 256 * 1024
+# Under this name a request carries the moment it came (seconds of `time.perf_counter`).
+BEGAN: web.RequestKey[float] = web.RequestKey("began", float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ Amend = Callable[[Head], Awaitable[list[Header]]]
 class Origin:
     """The site behind the gate."""
 
-    def __init__(self, url: str, limits: Limits, verify: bool | str) -> None:
+    def __init__(self, url: str, limits: Limits, verify: bool | str, meter: Meter) -> None:
+        self._meter = meter
         self._base = url
         self._limits = limits
         self.draining = False
@@ -104,7 +109,10 @@ class Origin:
         upgrades = request.method == "GET" and is_websocket(request.headers)
         if upgrades:
             headers = [*headers, ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        asked = time.perf_counter()
         response = await self._send(request, target, headers)
+        answered = time.perf_counter()
+        self._meter.observe(Timing.ORIGIN_FIRST_BYTE, answered - asked)
         try:
             if response.status == _SWITCHING_PROTOCOLS:
                 if not upgrades or not is_websocket(response.headers):
@@ -112,6 +120,8 @@ class Origin:
                 passed_on = await amend(_head(response))
                 return await tunnel(request, response, passed_on, tunnel_until())
             answer = Answer(response.status, response.reason, await amend(_head(response)))
+            own = time.perf_counter() - answered + asked - request.get(BEGAN, asked)
+            self._meter.observe(Timing.OVERHEAD, own)
             if self.draining or "Upgrade" in request.headers:
                 answer.force_close()  # what follows an Upgrade on this connection was never read
             await self._stream(request, response, answer)
@@ -140,8 +150,10 @@ class Origin:
                 # The origin closed a connection that idled in the pool; nothing was answered, nothing is changed.
                 return await self._request(request.method, target, headers, body, context)
         except TimeoutError as error:
+            self._meter.count(Count.ORIGIN_ERRORS, "", Reason.ORIGIN_TIMEOUT)
             raise RefusalError(Reason.ORIGIN_TIMEOUT, retry_after=5) from error
         except (aiohttp.ClientError, OSError) as error:
+            self._meter.count(Count.ORIGIN_ERRORS, "", Reason.ORIGIN_UNREACHABLE)
             raise RefusalError(Reason.ORIGIN_UNREACHABLE, retry_after=5) from error
 
     async def _request(

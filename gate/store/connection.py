@@ -5,6 +5,7 @@ held joins and burnt numbers. Nothing here retries; callers come again on their 
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,7 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-VERBS = ("open", "join", "admit", "advance", "claim", "finish", "reset", "mark")
+from gate.core.meter import Count, Meter, Timing
+
+VERBS = ("open", "join", "admit", "advance", "claim", "finish", "reset", "mark", "note", "discount")
 TIMEOUT_SECONDS = 0.5
 POOL_WAIT_SECONDS = 2.0
 
@@ -52,8 +55,11 @@ class StoreClock:
 class Connection:
     """One pool to one store, and the scripts by their verb."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, pool_size: int = 64) -> None:
+    def __init__(
+        self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, pool_size: int = 64, meter: Meter | None = None
+    ) -> None:
         self.clock = StoreClock()
+        self._meter = meter or Meter()
         # Blocking: whoever finds all connections busy waits a moment for one instead of failing.
         pool = BlockingConnectionPool.from_url(
             url,
@@ -77,21 +83,34 @@ class Connection:
         Raises:
             StoreUnavailableError: for whatever went wrong between here and an answer of the right form.
         """
+        began = time.perf_counter()
         try:
             answer = await self._run(verb, keys, arguments)
             reply = _read_reply(answer)
         except (TimeoutError, RedisError, OSError, ValueError, TypeError, IndexError) as error:
+            self._meter.count(Count.STORE_ERRORS, "")
             raise StoreUnavailableError(type(error).__name__) from error
+        self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, verb)
         self.clock.set(reply.time)
         return reply
 
     async def command(self, *words: str | float) -> Any:
         """Run one plain command; the same exception as `call`."""
+        return (await self.commands([words]))[0]
+
+    async def commands(self, all_words: Sequence[tuple[str | float, ...]]) -> list[Any]:
+        """Run plain commands in one go; the same exception as `call`."""
+        began = time.perf_counter()
         try:
-            client: Any = self._redis
-            return await client.execute_command(*words)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for words in all_words:
+                    pipeline.execute_command(*words)
+                answers = list(await pipeline.execute())
         except (TimeoutError, RedisError, OSError) as error:
+            self._meter.count(Count.STORE_ERRORS, "")
             raise StoreUnavailableError(type(error).__name__) from error
+        self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, "command")
+        return answers
 
     async def close(self) -> None:
         """Close every connection of the pool."""

@@ -1,6 +1,7 @@
 """Turns what the store answered into a `Line`. A poisoned value is an error of this room, never a crash."""
 
 from gate.core.line import Era, Line, Read, Row
+from gate.core.record import Head
 from gate.core.room import Mode
 from gate.store.connection import Reply, StoreUnavailableError
 
@@ -33,6 +34,10 @@ def read_line(room: str, reply: Reply) -> Line:
             time=reply.time,
             seed=fields.get("seed", ""),
             denied_revision=_whole(fields["denied_rev"]),
+            guests=_whole(fields.get("guests", "0")),
+            canaries=_whole(fields.get("canaries", "0")),
+            record=Head.read(fields.get("log", "")),
+            record_since=Head.read(fields.get("log_since", "")),
             read=Read(fields["gen"], fields["sv_era"], fields["sv_n"], fields["at"], fields["rev"]),
             history=tuple(_read_row(identifier, text) for identifier, text in reply.rows),
         )

@@ -3,6 +3,8 @@
 gate:{room}:line                                hash: the handful of numbers (fields in lua/room.lua)
 gate:{room}:history                             stream: one row a slot in which something moved, bounded
 gate:{room}:denied                              sorted set: revoked places until their pass would end
+gate:{room}:record                              stream: who did what, chained by hash, bounded by age
+gate:{room}:active:<generation>:<bucket>        HyperLogLog: places with a pass alive then; lives as long as it may
 gate:{room}:pre:<gate>:<bucket>                 bitmap: pre-tickets spent; lives minutes
 gate:{room}:<generation>:<era>:claimed:<page>   bitmap: one bit a place
 gate:{room}:<generation>:<era>:ended:<page>     bitmap: one bit a place, only where a visit ended early
@@ -27,6 +29,16 @@ def history_key(room: str) -> str:
 def denied_key(room: str) -> str:
     """The sorted set of a room's revoked places."""
     return f"gate:{{{room}}}:denied"
+
+
+def record_key(room: str) -> str:
+    """The stream of what was done to a room, and by whom."""
+    return f"gate:{{{room}}}:record"
+
+
+def active_key(room: str, generation: int, bucket: int) -> str:
+    """The set of places whose pass is alive in one stretch of time."""
+    return f"gate:{{{room}}}:active:{generation}:{bucket}"
 
 
 def pre_key(room: str, gate: str, bucket: int) -> str:

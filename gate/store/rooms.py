@@ -7,10 +7,12 @@ gate's snapshot is never older than the last thing it was told. Raises only `Sto
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
 
 from gate.core.line import Line
 from gate.core.place import Place
+from gate.core.record import NO_ENTRY, Entry, Head, Note, compose
 from gate.core.release import Advance
 from gate.core.room import Room
 from gate.core.tokens import PRE_BUCKET_SECONDS, PRE_TICKET_LIFE_SECONDS, PreTicket
@@ -23,6 +25,8 @@ DENIED_MAX = 10_000
 # Bits outlive every token that could ask for them.
 _BITS_LIFE_SECONDS = 7 * 86_400
 _PRE_SLACK_SECONDS = 15
+RECORD_LIFE_SECONDS = 400 * 86_400.0
+_RECORD_PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,18 @@ def current(line: Line) -> Settings:
 class RoomStore:
     """One store, all rooms."""
 
-    def __init__(self, connection: Connection, live: Live, *, first_generation: int, fresh: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        live: Live,
+        *,
+        first_generation: int,
+        fresh: bool,
+        record_life: float = RECORD_LIFE_SECONDS,
+    ) -> None:
         self.live = live
         self._connection = connection
+        self._record_ms = int(record_life * 1000)
         self._first_generation = first_generation
         self._fresh = fresh
 
@@ -88,17 +101,27 @@ class RoomStore:
         """Make the room if it is not there, and begin an era if this reign of the store has dealt none yet."""
         known = self.live.line(room.name)
         ticket = self.live.evidence(room.name)
+        generation = known.generation if known else self._first_generation
+        began = compose(
+            NO_ENTRY,
+            time=self._connection.clock.now(),
+            actor="gate",
+            act="open",
+            before={"head": str(known.record)} if known else {},
+            after={"generation": generation, **asdict(settings)},
+        )
         arguments: list[str | int | float] = [
-            known.generation if known else self._first_generation,
+            generation,
             *self._fence_arguments(room, newborn=self._fresh and known is None and ticket is None),
             ticket.era if ticket else 0,
             ticket.position if ticket else 0,
             self.live.history_seen(room.name),
+            *self._note_arguments(began),
             *settings.fields(),
             "seed",
             configured(room).seed(),
         ]
-        line = self._accept(room.name, await self._call("open", room.name, [], arguments))
+        line = self._accept(room.name, await self._call("open", room.name, [keys.record_key(room.name)], arguments))
         self.live.set_open(room.name)
         return line
 
@@ -121,13 +144,15 @@ class RoomStore:
         dealt = self._dealt(room.name, reply)
         return dealt if reply.verdict == 1 else []
 
-    async def advance(self, line: Line, plan: Advance | None, fields: Sequence[str] = ()) -> bool:
+    async def advance(
+        self, line: Line, plan: Advance | None, fields: Sequence[str] = (), note: Note | None = None
+    ) -> bool:
         """Write an advance (and an operator's fields), or only read with None. False: another gate was first."""
         target: list[str | int | float] = [plan.era, plan.now_serving, f"{plan.at:.6f}"] if plan else ["", "", ""]
         arguments: list[str | int | float] = [
-            *astuple(line.read), *target, self.live.history_seen(line.room), *fields,
+            *astuple(line.read), *target, self.live.history_seen(line.room), *self._note_arguments(note), *fields,
         ]  # fmt: skip
-        reply = await self._call("advance", line.room, [], arguments)
+        reply = await self._call("advance", line.room, [keys.record_key(line.room)], arguments)
         if reply.verdict == -1:
             self.live.lose(line.room)
             return False
@@ -170,15 +195,48 @@ class RoomStore:
         except (TypeError, ValueError) as error:
             raise StoreUnavailableError(f"room {room}: the deny list holds something else") from error
 
-    async def reset(self, room: str) -> Line:
-        """Begin a new generation; every old ticket and pass dies."""
-        reply = await self._call("reset", room, [keys.denied_key(room)], [secrets.token_hex(8)])
+    async def reset(self, room: str, generation: int, note: Note) -> bool:
+        """Begin a new generation; every old ticket and pass dies. False: the line is another by now."""
+        names = [keys.denied_key(room), keys.record_key(room)]
+        arguments: list[str | int | float] = [secrets.token_hex(8), generation, *self._note_arguments(note)]
+        reply = await self._call("reset", room, names, arguments)
         self.live.lose(room)
-        return self._accept(room, reply)
+        self._accept(room, reply)
+        return reply.verdict == 1
+
+    async def note(self, line: Line, note: Note, *, raises: str = "") -> bool:
+        """Append to the record, and raise one counting field. False: the line is another by now."""
+        arguments: list[str | int | float] = [line.generation, raises, *self._note_arguments(note)]
+        reply = await self._call("note", line.room, [keys.record_key(line.room)], arguments)
+        self._accept(line.room, reply)
+        return reply.verdict == 1
+
+    async def discount(self, line: Line, *, claimed: bool) -> None:
+        """Give back what the canary's visit took of the line; `claimed`: it took its turn."""
+        self._accept(line.room, await self._call("discount", line.room, [], [line.generation, int(claimed)]))
+
+    async def entries(self, room: str, *, after: int = 0) -> list[Entry]:
+        """The record's entries with numbers above `after`, oldest first; all of them."""
+        found: list[Entry] = []
+        start = "-"
+        while True:
+            page = await self._connection.command("XRANGE", keys.record_key(room), start, "+", "COUNT", _RECORD_PAGE)
+            try:
+                found += [_read_entry(fields) for _, fields in page]
+            except (ValueError, TypeError, IndexError, KeyError) as error:
+                raise StoreUnavailableError(f"room {room}: the record holds something else") from error
+            if len(page) < _RECORD_PAGE:
+                return [entry for entry in found if entry.head.number > after]
+            start = "(" + page[-1][0]
 
     async def mark(self, room: str) -> None:
         """Leave the mark of a writer that goes in good order."""
         await self._call("mark", room, [], [])
+
+    def _note_arguments(self, note: Note | None) -> list[str | int | float]:
+        if note is None:
+            return ["", "", "", ""]
+        return [str(note.follows), str(note.head), note.text, self._record_ms]
 
     def _fence_arguments(self, room: Room, *, newborn: bool = False) -> list[str | int | float]:
         """`newborn`: as young as its keys and never heard of, so there are no old tickets to wait for."""
@@ -218,3 +276,9 @@ class RoomStore:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
         return read_line(room, reply)
+
+
+def _read_entry(fields: Any) -> Entry:
+    """Fields as the client hands them over: a dictionary, or a flat list from a plain command."""
+    pairs = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    return Entry(pairs["text"], Head.read(pairs["head"]))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from gate.core.decision import Standing, pass_standing, ticket_standing
 from gate.core.errors import Reason
 from gate.core.line import Line
-from gate.core.place import Place
+from gate.core.place import GUEST_ERA, Place
 from gate.core.room import Room
-from gate.core.tokens import PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
+from gate.core.tokens import LEEWAY_SECONDS, PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
+from gate.store.active import ActivePasses
 from gate.store.connection import StoreUnavailableError
 from gate.store.joins import Joins
 from gate.store.rooms import Dealt, RoomStore
@@ -50,7 +51,13 @@ class Desk:
     """One room's desk in one gate process. `gate_id` tells this process's pre-tickets from others'."""
 
     def __init__(
-        self, room: Room, tokens: Callable[[], Tokens], store: RoomStore, now: Callable[[], float], gate_id: str
+        self,
+        room: Room,
+        tokens: Callable[[], Tokens],
+        store: RoomStore,
+        now: Callable[[], float],
+        gate_id: str,
+        active: ActivePasses,
     ) -> None:
         self.room = room
         self.joins = Joins(store, room, now)
@@ -58,6 +65,7 @@ class Desk:
         self._store = store
         self._now = now
         self._gate_id = gate_id
+        self._active = active
         self._serial = 0
         self._serial_bucket = -1
         self._budget = Budget(room.idle_per_network)
@@ -155,6 +163,7 @@ class Desk:
         made = self._tokens().read_pass(text, room.name)
         if made is None:
             raise RuntimeError("a pass just made does not verify")
+        self._active.note(room.name, place, now, made.expires)
         return Admitted(text, made)
 
     def base_cap(self, line: Line, place: Place) -> float:
@@ -178,6 +187,21 @@ class Desk:
         if refused is None:
             refused = ticket_standing(ticket, self.room, line, self._now())
         return refused or self.mint_pass(ticket.place, ticket.nonce, line)
+
+    async def welcome(self, ticket: Ticket) -> Admitted | Reason:
+        """A guest's pass for the link's ticket, the same one however often the link is opened."""
+        line = self.line
+        if line is None:
+            raise StoreUnavailableError("the line is not known")
+        if ticket.place.era != GUEST_ERA or ticket.place.generation != line.generation:
+            return Reason.TICKET_INVALID
+        if self._now() > ticket.expires + LEEWAY_SECONDS:
+            return Reason.TICKET_EXPIRED
+        verdict = await self._store.claim(self.room.name, ticket.place)
+        if verdict != 1:
+            return Reason.TICKET_USED
+        cap = ticket.expires + self.room.pass_cap
+        return self.mint_pass(ticket.place, ticket.nonce, line, cap=cap)
 
     async def renew(self, admission: Pass) -> Admitted | None:
         """The same admission with a new life; None if its visit has ended. With the store away it is renewed."""

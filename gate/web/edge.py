@@ -22,14 +22,15 @@ log = logging.getLogger("gate.edge")
 class EdgeHandler(RequestHandler):
     """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
 
-    __slots__ = ("_head_begun", "_head_deadline", "_header_timeout", "_line_limit")
+    __slots__ = ("_head_begun", "_head_deadline", "_header_timeout", "_line_limit", "_refused")
 
-    def __init__(self, *args: Any, header_timeout: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, header_timeout: float, refused: Callable[[Reason], None], **kwargs: Any) -> None:
         # aiohttp's one error for both tells only the limit that was passed; so the two limits must differ.
         self._line_limit = kwargs["max_line_size"]
         kwargs["max_field_size"] += kwargs["max_field_size"] == self._line_limit
         super().__init__(*args, **kwargs)
         self._header_timeout = header_timeout
+        self._refused = refused
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_begun = False
 
@@ -65,7 +66,10 @@ class EdgeHandler(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
         if status < 500:  # noqa: PLR2004  (client errors)
-            return problem(self._parse_reason(exc), close=True)
+            reason = self._parse_reason(exc)
+            self._refused(reason)
+            return problem(reason, close=True)
+        self._refused(Reason.INTERNAL)
         log.error("fault", extra={"reason": Reason.INTERNAL.value}, exc_info=exc)
         return problem(Reason.INTERNAL, close=True)
 
@@ -90,18 +94,22 @@ class EdgeHandler(RequestHandler):
 
 
 class EdgeServer(web.Server):
-    """Makes one `EdgeHandler` a connection."""
+    """Makes one `EdgeHandler` a connection; `refused` is told why a head was not one."""
 
     def __init__(
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         *,
         header_timeout: float,
+        refused: Callable[[Reason], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
         self._header_timeout = header_timeout
+        self._refused = refused
 
     def __call__(self) -> RequestHandler:
         """One connection's protocol."""
-        return EdgeHandler(self, loop=self._loop, header_timeout=self._header_timeout, **self._kwargs)
+        return EdgeHandler(
+            self, loop=self._loop, header_timeout=self._header_timeout, refused=self._refused, **self._kwargs
+        )

@@ -6,6 +6,7 @@ or a pass just dealt leads there (law 5).
 """
 
 import logging
+import time
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -14,10 +15,11 @@ from gate.core import decision as d
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import METHODS, SAFE_METHODS, Kind, classify, is_crawler, is_websocket
 from gate.core.line import Line
+from gate.core.meter import Count, Meter, Way
 from gate.core.room import Network, Room
 from gate.core.target import route
 from gate.core.tokens import Pass, Ticket
-from gate.proxy.origin import Origin
+from gate.proxy.origin import BEGAN, Origin
 from gate.store.connection import StoreUnavailableError
 from gate.web.caller import Caller, identify
 from gate.web.cookies import parse_cookies
@@ -31,6 +33,7 @@ from gate.web.visitors import Visitors
 from gate.web.waiting import WaitingPages, safe_back
 
 log = logging.getLogger("gate.decision")
+_ORIGINS_FAULT = (Reason.ORIGIN_UNREACHABLE, Reason.ORIGIN_TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Gatekeeper:
         pages: WaitingPages,
         trouble: TroublePage,
         trust: Trust,
+        meter: Meter,
     ) -> None:
         self._rooms = rooms
         self._desks = desks
@@ -74,6 +78,7 @@ class Gatekeeper:
         self._trouble = trouble
         self._trust = trust
         self._origin = origin
+        self._meter = meter
         self.draining = False
 
     def drain(self) -> None:
@@ -82,15 +87,19 @@ class Gatekeeper:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The whole way of one request."""
+        request[BEGAN] = time.perf_counter()
         try:
             caller = identify(request, self._trust.proxies, self._trust.public_scheme)
             answer = await self._route(request, caller)
         except RefusalError as error:
             cause = {"cause": type(error.__cause__).__name__} if error.__cause__ else {}
             log.info("refused", extra={"reason": error.reason.value, **cause})
+            if error.reason not in _ORIGINS_FAULT:  # which are counted where they happen
+                self._meter.count(Count.DECISIONS, "", error.reason)
             answer = self._refused(request, error)
         except StoreUnavailableError:
             log.info("refused", extra={"reason": Reason.STORE_UNAVAILABLE.value})
+            self._meter.count(Count.DECISIONS, "", Reason.STORE_UNAVAILABLE)
             answer = problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
         if (self.draining or "Upgrade" in request.headers) and not answer.prepared:
             answer.force_close()
@@ -98,8 +107,7 @@ class Gatekeeper:
 
     def _refused(self, request: web.BaseRequest, error: RefusalError) -> web.Response:
         """A small page for people where the origin is in trouble, a problem document for everything else."""
-        origins_fault = error.reason in (Reason.ORIGIN_UNREACHABLE, Reason.ORIGIN_TIMEOUT)
-        if origins_fault and classify(request.method, request.headers) in (Kind.NAVIGATION, Kind.FORM):
+        if error.reason in _ORIGINS_FAULT and classify(request.method, request.headers) in (Kind.NAVIGATION, Kind.FORM):
             answer = self._trouble.answer(request, error, safe_back(request.raw_path))
         else:
             answer = refusal(error)
@@ -114,6 +122,7 @@ class Gatekeeper:
         if way.own:
             return await self._visitors.handle(request, caller)
         if way.room is None:
+            self._meter.count(Count.DECISIONS, "", Way.NO_ROOM)
             return await self._forwarding.plain(request, caller)
         visit = self._see(request, caller, self._desks[way.room.name], bypassed=way.bypassed)
         return await self._enact(visit, d.decide(visit.facts, way.room, visit.line, visit.desk.now()))
@@ -150,10 +159,12 @@ class Gatekeeper:
     async def _enact(self, visit: _Visit, decision: d.Decision) -> web.StreamResponse:
         match decision:
             case d.Forward(admission=None):
+                self._count(visit, Way.OPEN)
                 return await self._forwarding.open(visit.request, visit.caller, visit.desk)
             case d.Forward(standing=d.Standing.LAST, admission=admission) if admission is not None:
                 if not await visit.desk.spend_last(admission):
                     return await self._pass_is_over(visit)
+                self._count(visit, Way.PASS)
                 return await self._forwarding.admitted(visit.request, visit.caller, visit.desk, admission)
             case d.Forward(admission=admission, standing=standing) if admission is not None:
                 return await self._forward_on_pass(visit, admission, standing)
@@ -173,10 +184,14 @@ class Gatekeeper:
             outcome = Reason.STORE_UNAVAILABLE
         if isinstance(outcome, Admitted):
             log.info("claimed", extra={"room": visit.desk.room.name, "position": ticket.place.position})
+            self._meter.count(Count.CLAIMS, visit.desk.room.name, "claimed")
+            self._count(visit, Way.CLAIM)
             return await self._forward_new(visit, outcome)
+        self._meter.count(Count.CLAIMS, visit.desk.room.name, outcome)
         if outcome is Reason.NOT_YET_SERVED:  # the store knows better than the snapshot
             return self._wait(visit, d.ShowPage(ticket, form_not_sent=visit.facts.kind is Kind.FORM))
         dead = () if outcome is Reason.STORE_UNAVAILABLE else ("ticket",)
+        self._count(visit, Way.PAGE)
         return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=outcome, dead=dead)
 
     async def _forward_on_pass(self, visit: _Visit, admission: Pass, standing: d.Standing) -> web.StreamResponse:
@@ -184,6 +199,7 @@ class Gatekeeper:
         renewed = await visit.desk.renew(admission) if renews else None
         if renews and renewed is None:
             return await self._pass_is_over(visit)
+        self._count(visit, Way.PASS)
         return await self._forwarding.admitted(
             visit.request,
             visit.caller,
@@ -208,11 +224,13 @@ class Gatekeeper:
         except StoreUnavailableError:
             if isinstance(otherwise, d.Refuse):
                 raise
+            self._count(visit, Way.PAGE)
             return self._pages.answer(visit.request, visit.caller, visit.desk, None, reason=Reason.STORE_UNAVAILABLE)
         line = visit.desk.line
         if dealt is None or line is None:
             return self._wait(visit, otherwise)
         log.info("admitted", extra={"room": visit.desk.room.name, "position": dealt.position, "reason": "idle"})
+        self._count(visit, Way.IDLE)
         return await self._forward_new(visit, visit.desk.mint_pass(dealt.place, dealt.nonce, line))
 
     async def _forward_new(self, visit: _Visit, admitted: Admitted) -> web.StreamResponse:
@@ -220,8 +238,12 @@ class Gatekeeper:
             visit.request, visit.caller, visit.desk, admitted.admission, fresh=admitted, clear_ticket=True
         )
 
+    def _count(self, visit: _Visit, label: Way | Reason) -> None:
+        self._meter.count(Count.DECISIONS, visit.desk.room.name, label)
+
     def _wait(self, visit: _Visit, decision: d.ShowPage | d.Refuse) -> web.StreamResponse:
         desk = visit.desk
+        self._count(visit, decision.reason if isinstance(decision, d.Refuse) else Way.PAGE)
         if isinstance(decision, d.ShowPage):
             reason = visit.holdings.showed_bad if visit.holdings.ticket is None else None
             return self._pages.answer(

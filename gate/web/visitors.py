@@ -4,6 +4,7 @@ What belongs here is never forwarded. Numbers come from the desk; documents and 
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qs
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import is_foreign
+from gate.core.meter import Count, Meter, Timing
 from gate.core.room import Mode
 from gate.core.target import NAMESPACE
 from gate.web.assets import Assets
@@ -37,7 +39,8 @@ Verb = Callable[["Visitors", web.BaseRequest, Caller, Desk], Awaitable[web.Respo
 class Visitors:
     """Everything under `/_gate/` on the public listener."""
 
-    def __init__(self, desks: dict[str, Desk], assets: Assets, ready: Callable[[], bool]) -> None:
+    def __init__(self, desks: dict[str, Desk], assets: Assets, ready: Callable[[], bool], meter: Meter) -> None:
+        self._meter = meter
         self._desks = desks
         self._assets = assets
         self._ready = ready
@@ -66,6 +69,7 @@ class Visitors:
 
     async def now(self, request: web.BaseRequest, _caller: Caller, desk: Desk) -> web.Response:
         """The pointer document."""
+        self._meter.count(Count.POLLS, desk.room.name)
         line = desk.line
         if line is None:
             return problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
@@ -82,6 +86,7 @@ class Visitors:
         if holdings.admission is None and holdings.ticket is None:
             answer = await self._join_new(request, caller, desk, holdings)
         else:
+            self._meter.count(Count.JOINS, desk.room.name, "again")
             answer = _status(request, caller, desk, holdings)
         return answer if back is None else _redirect(answer, back)
 
@@ -97,6 +102,7 @@ class Visitors:
                 return _status(request, caller, desk, holdings)
             return _clear(problem(holdings.showed_bad or Reason.TICKET_INVALID), caller, desk, holdings.dead)
         outcome = await desk.claim(holdings.ticket)
+        self._meter.count(Count.CLAIMS, desk.room.name, "claimed" if isinstance(outcome, Admitted) else outcome.value)
         place = holdings.ticket.place
         if not isinstance(outcome, Admitted):
             told = {"room": desk.room.name, "position": place.position, "reason": outcome.value}
@@ -120,13 +126,30 @@ class Visitors:
             answer.headers.add("Set-Cookie", desk.jar(caller.scheme).clear(kind))
         return answer
 
+    async def enter(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
+        """A guest's link: sets the pass and goes on to the site."""
+        asked = parse_qs(request.raw_path.partition("?")[2])
+        ticket = desk.read_ticket(asked.get("ticket", [""])[0])
+        outcome = await desk.welcome(ticket) if ticket else Reason.TICKET_INVALID
+        if not isinstance(outcome, Admitted):
+            return problem(outcome)
+        log.info("guest", extra={"room": desk.room.name, "position": outcome.admission.place.position})
+        answer = web.Response(status=303, headers={"Location": safe_back(asked.get("next", ["/"])[0]), **_PLAIN})
+        answer.headers.add("Set-Cookie", desk.pass_cookie(caller.scheme, outcome))
+        return answer
+
     async def _join_new(self, request: web.BaseRequest, caller: Caller, desk: Desk, holdings: Holdings) -> web.Response:
-        line = desk.line
+        line, counted = desk.line, desk.room.name
         if line is not None and line.mode is Mode.CLOSED:
+            self._meter.count(Count.JOINS, counted, "refused")
             return problem(Reason.ROOM_CLOSED)
         if holdings.pre is None:
+            self._meter.count(Count.JOINS, counted, "pending")
             return _clear(_pending(request, caller, desk), caller, desk, holdings.dead)
+        began = time.perf_counter()
         dealt = await desk.joins.admit(holdings.pre) or await desk.joins.join(holdings.pre)
+        self._meter.observe(Timing.JOIN, time.perf_counter() - began)
+        self._meter.count(Count.JOINS, counted, _JOIN_RESULT[(dealt.position > 0) - (dealt.position < 0)])
         if dealt.position < 0:
             return _pending(request, caller, desk, retry_after=1)
         if dealt.position == 0:
@@ -144,7 +167,10 @@ _VERBS: dict[str, tuple[tuple[str, ...], Verb]] = {
     "join": (("POST",), Visitors.join),
     "claim": (("POST",), Visitors.claim),
     "leave": (("POST",), Visitors.leave),
+    "enter": (("GET",), Visitors.enter),
 }
+# By the sign of the position dealt.
+_JOIN_RESULT = {1: "dealt", 0: "refused", -1: "pending"}
 _PLAIN = {"Cache-Control": "no-store", "Server": "gate"}
 
 

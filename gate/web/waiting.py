@@ -34,7 +34,7 @@ _HOUR_SECONDS = 3_600
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class View:
     """What one page says: its state, the ticket it is for, and where it leads back to."""
 
     state: str
@@ -74,18 +74,18 @@ class WaitingPages:
         """
         back = _referrer_path(request, caller) if form_not_sent else safe_back(caller.target.raw)
         way = "history" if form_not_sent and back == "/" and _is_own_form(request) else ""
-        view = _View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent, way)
+        view = View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent, way)
         language = choose(request.headers.get("Accept-Language", ""), self._languages)
         status = desk.room.waiting_status if view.state != "away" else Reason.STORE_UNAVAILABLE.status
         headers = {**HTML_HEADERS, "Content-Language": language, "Retry-After": str(_retry_after(desk, view))}
-        answer = web.Response(status=status, body=self.render(desk, view, language).encode(), headers=headers)
+        answer = web.Response(status=status, body=self.render(desk.room, view, language).encode(), headers=headers)
         for cookie in _cookies(desk, caller.scheme, ticket, needs_pre=needs_pre, dead=dead):
             answer.headers.add("Set-Cookie", cookie)
         return answer
 
-    def render(self, desk: Desk, view: _View, language: str) -> str:
+    def render(self, room: Room, view: View, language: str) -> str:
         """The page's HTML."""
-        room, catalogue = desk.room, self._catalogues[language]
+        catalogue = self._catalogues[language]
         values = {
             **self._links[room.name],
             **{f"t_{key}": text for key, text in catalogue.items() if isinstance(text, str)},
@@ -144,7 +144,7 @@ def _state(desk: Desk, ticket: Ticket | None, reason: Reason | None) -> str:
     return "full" if full else "joining"
 
 
-def _retry_after(desk: Desk, view: _View) -> int:
+def _retry_after(desk: Desk, view: View) -> int:
     wait = wait_range(view.line, view.ticket.place) if view.line and view.ticket else None
     seconds = poll_after(desk.room.poll, wait.low if wait else 0)
     return retry_seconds(seconds)
@@ -159,7 +159,7 @@ def _cookies(desk: Desk, scheme: str, ticket: Ticket | None, *, needs_pre: bool,
     return [*([desk.pre_cookie(scheme)] if needs_pre else []), *map(jar.clear, dead)]
 
 
-def _sentences(view: _View, room: Room, catalogue: Catalogue, language: str) -> dict[str, str]:
+def _sentences(view: View, room: Room, catalogue: Catalogue, language: str) -> dict[str, str]:
     """The sentences with numbers in them."""
     said = {"heading": catalogue[f"heading_{view.state}"], "explanation": catalogue.get(f"text_{view.state}", "")}
     line, ticket = view.line, view.ticket

@@ -8,7 +8,7 @@ import pytest
 
 from gate.admin.auth import load_or_make_token
 
-TOKEN = {"Authorization": "Bearer operator"}
+TOKEN = {"Authorization": "Bearer secret-of-staff"}
 
 
 async def ask(web, running, method, path, **options):

@@ -344,7 +344,7 @@ async def test_a_reset_line_is_joined_anew(start_gate, page, shop, room_name, we
     await page.goto(running.url + "/book")
     await page.wait_for_selector("#reference:not(:empty)")
     before = await text(page, "#reference")
-    headers = {"Authorization": "Bearer operator"}
+    headers = {"Authorization": "Bearer secret-of-staff"}
     url = f"{running.admin_url}/api/rooms/{room_name}/reset"
     await (await web.post(url, json={"confirm": room_name}, headers=headers)).read()
     await until(page, f"!document.querySelector('#reference').textContent.includes({before[-6:]!r})")

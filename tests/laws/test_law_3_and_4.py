@@ -53,7 +53,7 @@ async def test_law_4_bounded_with_three_gates_racing(gates, room_name, rate, bur
     clock = Hands(1_000_000.0)
     made = await gates(3, room, clock)
     await made[0][1].join(room, pres(6_000))
-    await made[0][0].change(room, lambda now: replace(now, mode="auto"))
+    await made[0][0].change(room, lambda now: replace(now, mode="auto"), actor="ops")
     log = [(clock.time, made[0][1].live.line(room_name).now_serving)]
     for _ in range(int(max(10 / rate, 8) * 10)):
         clock.time += 0.1
@@ -73,7 +73,7 @@ async def test_law_4_after_an_idle_hour_at_most_the_cap(gates, room_name):
     room = Room(name=room_name, release_rate=50.0, burst=1.0)
     clock = Hands(1_000_000.0)
     ((ticker, store),) = await gates(1, room, clock)
-    await ticker.change(room, lambda now: replace(now, message="x"))
+    await ticker.change(room, lambda now: replace(now, message="x"), actor="ops")
     clock.time += 3_600
     await store.join(room, pres(1_000))
     await ticker.tick(room)
@@ -88,14 +88,14 @@ async def test_law_4_through_changes_of_rate_and_mode(gates, room_name):
     clock = Hands(2_000_000.0)
     made = await gates(2, room, clock)
     await made[0][1].join(room, pres(9_000))
-    await made[0][0].change(room, lambda now: replace(now, release_rate=50.0))
+    await made[0][0].change(room, lambda now: replace(now, release_rate=50.0), actor="ops")
     before = made[0][1].live.line(room_name).now_serving
     allowed = before
     steps = [({}, 50.0), ({"release_rate": 200.0}, 200.0), ({"release_rate": 20.0}, 20.0), ({"mode": "hold"}, 0.0),
              ({"mode": "auto", "release_rate": 100.0}, 100.0)]  # fmt: skip
     for change, rate in steps:
         if change:
-            await made[1][0].change(room, lambda now, change=change: replace(now, **change))
+            await made[1][0].change(room, lambda now, change=change: replace(now, **change), actor="ops")
         for _ in range(30):
             clock.time += 0.1
             await asyncio.gather(*(ticker.tick(room) for ticker, _ in made))
@@ -112,7 +112,7 @@ async def test_law_3_monotone_even_when_the_store_comes_back_lower(store, connec
     await store.join(room, pres(100))
     clock = Hands(connection.clock.now())
     ticker = Ticker(store, (room,), clock.now)
-    await ticker.change(room, lambda now: replace(now, mode="auto"))
+    await ticker.change(room, lambda now: replace(now, mode="auto"), actor="ops")
     for _ in range(30):
         clock.time += 0.1
         await ticker.tick(room)

@@ -23,7 +23,7 @@ async def test_law_5_gated_no_header_or_method_gets_round_it(start_gate, origin)
     running = await start_gate(mode="hold")
     tricks = ["User-Agent: kube-probe/1.0", "User-Agent: GoogleHC/1.0", "X-Original-URL: /open", "X-Rewrite-URL: /open",
               "X-HTTP-Method-Override: OPTIONS", "X-Forwarded-For: 127.0.0.1", "Gate-Position: 1", "Gate-Room: default",
-              "Authorization: Bearer operator", "Gate-Pass: x.y.z", "Cookie: gate_pass_default=x.y.z"]  # fmt: skip
+              "Authorization: Bearer secret-of-staff", "Gate-Pass: x.y.z", "Cookie: gate_pass_default=x.y.z"]  # fmt: skip
     for trick in tricks:
         await raw(running.port, head("GET", "/book", trick))
     for method in (
@@ -115,7 +115,7 @@ async def test_law_5_gated_a_reset_ends_every_visit(start_gate, new_browser, web
     running = await start_gate(release_rate="100/s")
     visitor = new_browser(running)
     assert (await visitor.get("/x")).status == 200
-    headers = {"Authorization": "Bearer operator"}
+    headers = {"Authorization": "Bearer secret-of-staff"}
     url = f"{running.admin_url}/api/rooms/{room_name}/reset"
     async with web.post(url, json={"confirm": room_name}, headers=headers) as answer:
         assert answer.status == 200

@@ -27,7 +27,7 @@ async def test_law_8_private_logs_and_store(start_gate, new_browser, web, origin
     assert '"event":"joined"' in text
     assert '"event":"claimed"' in text
     assert '"reason":"bad-request"' in text
-    for secret in [*secrets, "hunter2", "SecretAgent", "c2VjcmV0", "127.0.0.1", "forged.token", "operator"]:
+    for secret in [*secrets, "hunter2", "SecretAgent", "c2VjcmV0", "127.0.0.1", "forged.token", "secret-of-staff"]:
         assert secret not in text
     dump = []
     for key in await connection.command("KEYS", f"*{{{room_name}}}*"):

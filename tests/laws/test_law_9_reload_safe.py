@@ -59,7 +59,7 @@ async def test_law_9_reload_safe_a_lost_answer_to_the_claim(start_gate, new_brow
     ticket = visitor.cookies()[f"gate_ticket_{room_name}"]
     await running.patch(web, room_name, mode="auto")
     await running.until_seen(room_name, lambda line: line.now_serving == 1)
-    tokens = running.gate.keys.tokens()
+    tokens = running.gate.parts.keys.tokens()
     admissions = []
     for _ in range(2):
         headers = {"Gate-Client": "api", "Gate-Ticket": ticket}

@@ -98,7 +98,7 @@ class World:
              {"burst": self.dice.choice([0.0, 3.0, 40.0])}]
         )  # fmt: skip
         self.model.earn(self.clock[0])
-        await self.dice.choice(self.tickers).change(self.room, lambda now: replace(now, **settings))
+        await self.dice.choice(self.tickers).change(self.room, lambda now: replace(now, **settings), actor="ops")
         self.model.moved_to(self.seen())
         self.model.change(**{"rate" if key == "release_rate" else key: value for key, value in settings.items()})
 
@@ -119,7 +119,7 @@ async def a_world(dice, room, stores):
         await store.open(room, configured(room))
     world = World(dice, room, stores, clock)
     world.model.mode = "hold"
-    await world.tickers[0].change(room, lambda now: replace(now, mode="auto"))
+    await world.tickers[0].change(room, lambda now: replace(now, mode="auto"), actor="ops")
     world.model.change(mode="auto")
     return world
 

@@ -94,7 +94,7 @@ async def test_many_sockets_come_and_go_without_a_trace(start_gate, web, origin)
             await ws.send_str("x")
             await ws.receive_str()
     await asyncio.sleep(0.1)
-    origin_pool = running.gate.gatekeeper._forwarding._origin._session.connector
+    origin_pool = running.gate.front._origin._session.connector
     assert not origin_pool._acquired
 
 

@@ -111,7 +111,7 @@ async def test_a_restart_in_good_order_holds_nobody(tmp_path, origin):
         f'[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n[origin]\nurl = "{origin.url}"\n'
         f'[store]\nstate_dir = "{tmp_path}/state"\n[[room]]\nname = "r"\nrelease_rate = "50/s"\n'
     )
-    config = load(path, environ={"GATE_ADMIN_TOKEN": "operator"})
+    config = load(path, environ={"GATE_ADMIN_TOKEN": "secret-of-staff"})
     places = []
     for _ in range(3):
         server = start_embedded(tmp_path / "state")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gate.core.place import Place
+from gate.core.record import compose
 from gate.core.release import Advance, plan, plan_idle
 from gate.core.room import Mode, Room
 from gate.core.tokens import PreTicket
@@ -132,7 +133,10 @@ async def test_reset_begins_a_new_generation(store, room_name):
     """Places start at 1 again under a higher generation; settings stay."""
     room, before = await opened(store, room_name, release_rate=33.0)
     await store.join(room, pres(3))
-    after = await store.reset(room_name)
+    line = store.live.line(room_name)
+    note = compose(line.record, time=line.time, actor="ops", act="reset", before={}, after={})
+    assert await store.reset(room_name, int(line.time * 1000), note)
+    after = store.live.line(room_name)
     assert after.generation > before.generation
     assert (after.issued, after.now_serving, after.release_rate) == (0, 0, 33.0)
     dealt = await store.join(room, pres(1, 50))
@@ -203,7 +207,7 @@ async def test_settings_change_settles_and_raises_the_revision(store, connection
     from dataclasses import replace
 
     room, before = await opened(store, room_name, release_rate=1.0, burst=1.0)
-    line = await make_ticker(room).change(room, lambda now: replace(now, release_rate=500.0))
+    _, line = await make_ticker(room).change(room, lambda now: replace(now, release_rate=500.0), actor="ops")
     assert (line.release_rate, line.revision) == (500.0, before.revision + 1)
     owed = (line.time - line.at) * 500.0
     assert owed <= 1.0 + 1.0 * 0.25 + 500 * 0.5  # at most the old cap, and half a second between plan and write
@@ -216,7 +220,7 @@ async def test_a_changed_file_speaks_and_an_unchanged_one_does_not(store, room_n
     room = Room(name=room_name, release_rate=5.0)
     ticker = make_ticker(room)
     await ticker.tick(room)
-    await ticker.change(room, lambda now: replace(now, release_rate=80.0))
+    await ticker.change(room, lambda now: replace(now, release_rate=80.0), actor="ops")
     restarted = RoomStore(connection, Live(), first_generation=1, fresh=True)
     from gate.ticker import Ticker
 

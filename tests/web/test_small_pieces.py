@@ -66,7 +66,7 @@ async def test_what_visitors_see_while_the_store_is_away(start_gate, tmp_path, r
         f'[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\ndrain_seconds = 0\n[origin]\nurl = "{origin.url}"\n'
         f'[store]\nstate_dir = "{tmp_path}/own"\n[[room]]\nname = "{room_name}"\nrelease_rate = "50/s"\n'
     )
-    config = load(path, environ={"GATE_ADMIN_TOKEN": "operator"})
+    config = load(path, environ={"GATE_ADMIN_TOKEN": "secret-of-staff"})
     try:
         async with Running.start(config, server.url) as running:
             admitted, waiting = Browser(running), Browser(running)

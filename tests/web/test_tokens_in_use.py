@@ -7,8 +7,8 @@ from tests.harness import FETCH, PAGE
 
 def later(running, room, seconds):
     """Move this gate's idea of the store's clock ahead for its desk."""
-    desk = running.gate.desks[room]
-    honest = running.gate.connection.clock.now
+    desk = running.gate.front.desks[room]
+    honest = running.gate.parts.connection.clock.now
     desk._now = lambda: honest() + seconds
 
 
@@ -48,7 +48,7 @@ async def test_a_pass_slides_past_half_on_navigations_and_uncacheable_answers(
     assert len(pass_cookies(await visitor.send("GET", "/fresh", headers=FETCH), room_name)) == 1
     later(running, room_name, 400)
     assert pass_cookies(await visitor.get("/x"), room_name) == [], "made anew a moment ago"
-    tokens = running.gate.keys.tokens()
+    tokens = running.gate.parts.keys.tokens()
     before, after = (tokens.read_pass(text, room_name) for text in (first, visitor.cookies()[f"gate_pass_{room_name}"]))
     assert after.identity == before.identity
     assert after.cap == before.cap
@@ -112,7 +112,7 @@ async def test_revoke_ends_a_visit_at_once(start_gate, new_browser, room_name, o
     await running.patch(web, room_name, mode="hold")
     await running.until_seen(room_name, lambda line: line.mode == "hold")
     await visitor.get("/bye")
-    await running.until_seen(room_name, lambda line: not running.gate.live.deny_list_is_stale(room_name))
+    await running.until_seen(room_name, lambda line: not running.gate.parts.live.deny_list_is_stale(room_name))
     refused = await visitor.send("GET", "/x", headers=FETCH)
     assert (refused.status, refused.slug) == (429, "pass-invalid")
 
@@ -125,7 +125,7 @@ async def test_extend_adds_at_most_one_pass_cap(start_gate, new_browser, room_na
         return server.Response(headers={"Gate-Command": "extend=900"})
 
     running, visitor = await admitted(start_gate, new_browser, pass_cap=1_000)
-    tokens = running.gate.keys.tokens()
+    tokens = running.gate.parts.keys.tokens()
     caps = [tokens.read_pass(visitor.cookies()[f"gate_pass_{room_name}"], room_name).cap]
     for _ in range(3):
         await visitor.get("/more")
@@ -140,8 +140,8 @@ async def test_rotation_loses_nobody(start_gate, new_browser, room_name, tmp_pat
 
     running, visitor = await admitted(start_gate, new_browser)
     rotate(tmp_path / "state" / "keys.json", Algorithm.HS256, keep_seconds=9_999)
-    running.gate.keys.refresh()
-    assert len(running.gate.keys.tokens().ring.keys) == 2
+    running.gate.parts.keys.refresh()
+    assert len(running.gate.parts.keys.tokens().ring.keys) == 2
     assert (await visitor.get("/x")).json()["target"] == "/x"
 
 

@@ -8,6 +8,8 @@
 --   end:E, nonce:E, hold:E  of eras from the served one on: last position, nonce, when it may be stepped into (ms)
 --   rate, burst, mode, max_issued, message, rev, seed   as operators set them
 --   claimed, denied_rev, slot, mark
+--   guests, canaries        places outside the line: links for staff and press; the canary's, not counted
+--   log, log_since          the record's head 'number:digest', and the last entry dropped for its age
 -- Times are milliseconds of this server's TIME. A place is (gen, era, n), compared in that order.
 
 local SLOT_MS = 10000
@@ -103,12 +105,28 @@ local function serve(era, n)
   end
 end
 
--- How many places may still be dealt in this generation.
+-- Appends an entry to the room's record, if the chain still ends where the gate saw it end; whether it did.
+-- ARGV[first]: the head it follows, the head it makes, its text, and how long entries are kept (ms).
+local function note(record, first)
+  local head, entry, keep_ms = ARGV[first + 1], ARGV[first + 2], tonumber(ARGV[first + 3])
+  if (get('log') or '') ~= ARGV[first] then return false end
+  redis.call('XADD', record, '*', 'head', head, 'text', entry)
+  redis.call('HSET', line, 'log', head)
+  local cut = text(math.max(now_ms - keep_ms, 0))
+  local dropped = redis.call('XREVRANGE', record, '(' .. cut, '-', 'COUNT', 1)[1]
+  if dropped then
+    redis.call('HSET', line, 'log_since', dropped[2][2])
+    redis.call('XTRIM', record, 'MINID', cut)
+  end
+  return true
+end
+
+-- How many places may still be dealt in this generation; the canary's are nobody's.
 local function places_left()
   local most = get('max_issued')
   if get('mode') == 'closed' then return 0 end
   if not most or most == '' then return math.huge end
-  return math.max(tonumber(most) - num('before') - num('n'), 0)
+  return math.max(tonumber(most) + num('canaries') - num('before') - num('n'), 0)
 end
 
 -- The whole room, so that every call is also the next snapshot: verdict, extra, TIME, fields, rows after `seen`.

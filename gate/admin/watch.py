@@ -1,0 +1,142 @@
+"""What the admin side knows of the whole gate at a moment, looked at once a second and after every change.
+
+Owns the trends, the events and the numbers for `/metrics`; changes nothing. Lines come from the snapshot, counts
+from all processes' meters, active passes from the store.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import astuple, dataclass, fields
+from typing import Any, Protocol
+
+from gate.admin.documents import entry_document, room_document, service_document
+from gate.admin.events import Events, encode
+from gate.admin.metrics import Now, RoomNow
+from gate.admin.trends import Sample, Service, Trends
+from gate.core.line import Line
+from gate.core.meter import Reading
+from gate.core.record import Entry
+from gate.store.connection import StoreUnavailableError
+from gate.store.live import Live
+
+_COLUMNS = [field.name for field in fields(Sample)]
+
+
+class Fleet(Protocol):
+    """The processes that serve visitors."""
+
+    def read(self) -> Reading:
+        """The counts of all of them, also of those that have died."""
+
+    def ready(self) -> bool:
+        """Whether visitors can be served."""
+
+    def workers(self) -> tuple[int, int, int]:
+        """How many serve, how many should, how many died and were replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything comes from."""
+
+    rooms: tuple[str, ...]
+    live: Live
+    fleet: Fleet
+    now: Callable[[], float]
+    count_active: Callable[[str, int, float], Awaitable[int]]
+    entries: Callable[..., Awaitable[list[Entry]]]
+    canary: Callable[[], dict[str, float]]
+
+
+class Watch:
+    """The whole gate, as operators see it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.events = Events()
+        self.fleet = sources.fleet
+        self._sources = sources
+        self._trends = Trends()
+        self._service: Service | None = None
+        self._told: dict[str, int] = {}
+
+    async def look(self) -> None:
+        """Take one sample of everything and tell whoever watches."""
+        now = self._sources.now()
+        for name in self._sources.rooms:
+            line = self._sources.live.line(name)
+            if line is not None:
+                self._trends.take(line, await self._active(line, now), now)
+        self._service = self._trends.serve(self.fleet.read(), now)
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Send the present state, and what was put on record since the last time."""
+        self.events.send("gate", self.gate())
+        for name in self._sources.rooms:
+            line = self._sources.live.line(name)
+            if line is None:
+                continue
+            told = self._told.setdefault(name, line.record.number)
+            if line.record.number != told:
+                await self._tell_record(line, told if line.record.number > told else 0)
+
+    async def _tell_record(self, line: Line, after: int) -> None:
+        try:
+            entries = await self._sources.entries(line.room, after=after)
+        except StoreUnavailableError:
+            return  # told when the store is back
+        self._told[line.room] = line.record.number
+        for entry in entries:
+            self.events.send("log", {"room": line.room, **entry_document(entry)})
+
+    def room(self, line: Line) -> dict[str, Any]:
+        """One room's document."""
+        return room_document(line, self._trends.last(line.room))
+
+    def gate(self) -> dict[str, Any]:
+        """All rooms and the service."""
+        alive, wanted, restarts = self.fleet.workers()
+        lines = [line for name in self._sources.rooms if (line := self._sources.live.line(name)) is not None]
+        return {
+            "time": round(self._sources.now(), 3),
+            "ready": self.fleet.ready(),
+            "workers": {"serving": alive, "wanted": wanted, "restarts": restarts},
+            "store": {"up": self._store_up(), "silent": self._silent()},
+            "service": service_document(self._service),
+            "canary": self._sources.canary(),
+            "rooms": [self.room(line) for line in lines],
+            "samples": {line.room: list(astuple(sample)) for line in lines if (sample := self._trends.last(line.room))},
+        }
+
+    def history(self) -> list[bytes]:
+        """The first events of a new watcher."""
+        rows = {name: [list(astuple(sample)) for sample in self._trends.samples(name)] for name in self._sources.rooms}
+        return [encode("history", {"columns": _COLUMNS, "rooms": rows}), encode("gate", self.gate())]
+
+    def now(self) -> Now:
+        """The numbers for a scrape."""
+        alive, wanted, restarts = self.fleet.workers()
+        live = self._sources.live
+        rooms = tuple(
+            RoomNow(line, self._trends.last(name), live.silent_for(name), live.store_away(name))
+            for name in self._sources.rooms
+            if (line := live.line(name)) is not None
+        )
+        return Now(self.fleet.read(), rooms, alive, wanted, restarts, self._store_up(), self._sources.canary())
+
+    async def _active(self, line: Line, now: float) -> int:
+        """Passes alive; what was known before while the store is away."""
+        if not self._sources.live.store_away(line.room):
+            try:
+                return await self._sources.count_active(line.room, line.generation, now)
+            except StoreUnavailableError:
+                pass
+        last = self._trends.last(line.room)
+        return last.active if last else 0
+
+    def _store_up(self) -> bool:
+        return not any(self._sources.live.store_away(name) for name in self._sources.rooms)
+
+    def _silent(self) -> float:
+        silences = [self._sources.live.silent_for(name) for name in self._sources.rooms]
+        return round(min(max(silences, default=0.0), time.monotonic()), 2)

@@ -1,0 +1,155 @@
+"""The admin side of one process: who may come, what they see, what they may do, and the canary.
+
+Stands on the same parts as the public side, and on a `Fleet`: the processes that serve visitors, of which this one
+may be the only one or none.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gate.admin.auth import Operators, load_or_make_token
+from gate.admin.pages import PageRoutes
+from gate.admin.routes import Rules, make_admin
+from gate.admin.tokenfile import FILE_NAME
+from gate.admin.watch import Sources, Watch
+from gate.canary import Canary
+from gate.core.meter import Reading
+from gate.core.place import Place
+from gate.operations import RoomOperations
+from gate.parts import Parts
+from gate.preview import Previews
+from gate.settings import Config
+from gate.sockets import BACKLOG, address
+from gate.web.assets import Assets, static_root
+from gate.web.languages import load_catalogues
+from gate.web.page import fill
+from gate.web.waiting import WaitingPages, safe_back
+
+log = logging.getLogger("gate.control")
+LOOK_SECONDS = 1.0
+_DASHBOARD_FILES = ("dashboard.css", "chart.js", "dashboard.js", "icon.svg")
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The processes that serve visitors, as the admin side sees them."""
+
+    meters: Sequence[Callable[[], Reading]]
+    is_ready: Callable[[], bool]
+    counts: Callable[[], tuple[int, int, int]] = field(default=lambda: (1, 1, 0))
+
+    def read(self) -> Reading:
+        """The counts of all."""
+        total = Reading()
+        for meter in self.meters:
+            total = total + meter()
+        return total
+
+    def ready(self) -> bool:
+        """Whether visitors can be served."""
+        return self.is_ready()
+
+    def workers(self) -> tuple[int, int, int]:
+        """How many serve, how many should, how many were replaced."""
+        return self.counts()
+
+
+class Control:
+    """One process's admin side. `start` it, let `watch` run, `stop` it."""
+
+    def __init__(self, parts: Parts, fleet: Fleet, listen: tuple[str, int]) -> None:
+        config, now = parts.config, parts.connection.clock.now
+        self._parts = parts
+        self._public_url = _public_url(config, listen)
+        token, path = load_or_make_token(config.state_dir, config.admin_token)
+        log.info("admin token", extra={"file": str(path) if path else "from the environment"})
+        self._operators = Operators(token, config.state_dir / FILE_NAME)
+        self._operations = RoomOperations(config.rooms, parts.store, parts.ticker, now, self._link)
+        self.canary = Canary(config, listen, parts.live, parts.store, now)
+        names = tuple(room.name for room in config.rooms)
+        self.watch_all = Watch(
+            Sources(
+                rooms=names,
+                live=parts.live,
+                fleet=fleet,
+                now=now,
+                count_active=parts.active.count,
+                entries=parts.store.entries,
+                canary=self.canary.numbers,
+            )
+        )
+        rules = Rules(
+            self._operators,
+            (*config.server["admin_hosts"], config.server["admin_listen"][0]),
+            config.server["open_metrics"],
+        )
+        app = make_admin(self._operations, self.watch_all, self._make_pages(names), rules)
+        # A stream of events ends when it is told to (`stop`), not when the last watcher goes.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def start(self, listener: socket.socket) -> None:
+        """Serve on this socket."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
+
+    async def watch(self) -> None:
+        """Look at everything once a second, and send the canary, until cancelled."""
+        canary = asyncio.ensure_future(self.canary.run())
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        try:
+            while True:
+                await self.watch_all.look()
+                wrong = self._operators.refresh()
+                if wrong:
+                    log.error("tokens unusable", extra={"cause": wrong})
+                due = max(due + LOOK_SECONDS, loop.time())
+                await asyncio.sleep(due - loop.time())
+        finally:
+            canary.cancel()
+
+    async def stop(self) -> None:
+        """Let all watchers go and close."""
+        self.watch_all.events.close()
+        await self._runner.cleanup()
+
+    def _link(self, room: str, place: Place, life: float, next_path: str) -> dict[str, Any]:
+        """A guest's link: a ticket for his place, in a URL of the public listener."""
+        now = self._parts.connection.clock.now()
+        ticket = self._parts.keys.tokens().mint_ticket(room, place, secrets.token_hex(8), now=now, life=life)
+        query = urlencode({"ticket": ticket, "next": safe_back(next_path)})
+        url = f"{self._public_url}/_gate/enter/{room}?{query}"
+        return {"room": room, "guest": place.position, "url": url, "expires": int(now + life)}
+
+    def _make_pages(self, names: tuple[str, ...]) -> PageRoutes:
+        assets, root = Assets(), static_root()
+        catalogues = load_catalogues(root)
+        links = {name.replace(".", "_"): assets.add_file(root / name) for name in _DASHBOARD_FILES}
+        dashboard = fill((root / "dashboard.html").read_text(encoding="utf-8"), links)
+        pages = WaitingPages(self._parts.config.rooms, assets, root, catalogues)
+        rooms = {room.name: room for room in self._parts.config.rooms}
+        previews = Previews(pages, rooms, assets.add_file(root / "preview.js"))
+
+        def render(room: str, state: str, ahead: int, language: str) -> str:
+            line = self._parts.live.line(room)
+            return previews.render(room, state, ahead, language, line.message if line else "")
+
+        return PageRoutes(names, dashboard, render, assets.answer, tuple(sorted(catalogues)))
+
+
+def _public_url(config: Config, listen: tuple[str, int]) -> str:
+    """Where visitors find this gate, as far as it knows."""
+    server = config.server
+    if server["public_url"]:
+        return str(server["public_url"])
+    host, port = listen
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (to show, not to bind)
+    return f"{'https' if server['tls_cert'] else 'http'}://{address((host, port))}"

@@ -1,0 +1,121 @@
+"""The public side of one process: the desks, the pages, the way to the origin, and the server that visitors meet."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from gate.core.errors import Reason
+from gate.core.meter import Count
+from gate.parts import Parts
+from gate.proxy.origin import Limits, Origin
+from gate.sockets import BACKLOG, tls_context
+from gate.store.connection import StoreUnavailableError
+from gate.web.assets import Assets, static_root
+from gate.web.desk import Desk
+from gate.web.edge import EdgeServer
+from gate.web.gatekeeper import Gatekeeper, Trust
+from gate.web.languages import load_catalogues
+from gate.web.trouble import TroublePage
+from gate.web.visitors import Visitors
+from gate.web.waiting import WaitingPages
+
+_FLUSH_SECONDS = 1.0
+
+
+class Front:
+    """One process's public side. `start` it, `drain` it, `stop` it; each once."""
+
+    def __init__(self, parts: Parts) -> None:
+        config, gate_id = parts.config, secrets.token_hex(4)
+        given = config.origin
+        limits = Limits(
+            pool=given["pool"],
+            idle=given["idle_timeout"],
+            connect=given["connect_timeout"],
+            first_byte=given["first_byte_timeout"],
+            read=given["read_timeout"],
+        )
+        self._parts = parts
+        self._origin = Origin(given["url"], limits, given["verify"], parts.meter)
+        now = parts.connection.clock.now
+        self.desks = {
+            room.name: Desk(room, parts.keys.tokens, parts.store, now, gate_id, parts.active) for room in config.rooms
+        }
+        assets, root = Assets(), static_root()
+        catalogues = load_catalogues(root)
+        self._gatekeeper = Gatekeeper(
+            config.rooms,
+            self.desks,
+            self._origin,
+            Visitors(self.desks, assets, self.ready, parts.meter),
+            WaitingPages(config.rooms, assets, root, catalogues),
+            TroublePage(assets, root, catalogues),
+            Trust(config.server["trusted_proxies"], config.server["public_scheme"]),
+            parts.meter,
+        )
+        self._leaving = False
+        self._runner: web.ServerRunner | None = None
+        self._sites: list[web.BaseSite] = []
+
+    def ready(self) -> bool:
+        """Whether this process can serve, and is not on its way out for good."""
+        return not self._leaving and self._parts.hears_all()
+
+    async def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Serve on these sockets."""
+        server = self._parts.config.server
+        edge = EdgeServer(
+            self._gatekeeper.handle,
+            header_timeout=server["header_timeout"],
+            refused=self._count_refused,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=server["keepalive_timeout"],
+            max_line_size=server["max_line_bytes"],
+            max_field_size=server["max_field_bytes"],
+            max_headers=server["max_headers"],
+            read_bufsize=256 * 1024,
+        )
+        self._runner = web.ServerRunner(edge, shutdown_timeout=server["finish_seconds"])
+        await self._runner.setup()
+        tls = tls_context(server["tls_cert"], server["tls_key"])
+        for listener in listeners:
+            site = web.SockSite(self._runner, listener, ssl_context=tls, backlog=BACKLOG)
+            await site.start()
+            self._sites.append(site)
+
+    async def drain(self, *, for_good: bool) -> None:
+        """Say goodbye on open connections before they are closed.
+
+        `for_good`: the whole gate goes; it says that it is not ready and still answers whoever comes. Otherwise a
+        successor listens on the same sockets, and newcomers are its own from now on.
+        """
+        self._gatekeeper.drain()
+        if for_good:
+            self._leaving = True
+        else:
+            for site in self._sites:
+                await site.stop()
+            self._sites.clear()
+        await asyncio.sleep(self._parts.config.server["drain_seconds"])
+
+    async def stop(self) -> None:
+        """Stop listening, finish what is under way within `finish_seconds`, close the way to the origin."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._origin.close()
+
+    async def tell_active(self) -> None:
+        """Tell the store of the passes made, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            with contextlib.suppress(StoreUnavailableError):
+                await self._parts.active.flush()
+
+    def _count_refused(self, reason: Reason) -> None:
+        self._parts.meter.count(Count.DECISIONS, "", reason)

@@ -1,0 +1,62 @@
+"""What both listeners of a gate stand on: keys, store, snapshot, ticker, counts. Built once a process."""
+
+from dataclasses import dataclass
+
+from gate.core.meter import Meter
+from gate.keyfile import load_or_make
+from gate.keywatch import KeyWatch
+from gate.settings import Config
+from gate.store.active import ActivePasses
+from gate.store.connection import Connection
+from gate.store.live import Live
+from gate.store.rooms import RoomStore
+from gate.ticker import Ticker
+
+_FRESH_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One process's own parts; `config` is what they were built from."""
+
+    config: Config
+    meter: Meter
+    keys: KeyWatch
+    connection: Connection
+    live: Live
+    store: RoomStore
+    ticker: Ticker
+    active: ActivePasses
+
+    def hears_all(self) -> bool:
+        """Whether every room was heard of within its lease."""
+        return all(self.live.silent_for(room.name) < room.lease for room in self.config.rooms)
+
+
+def make_parts(config: Config, store_url: str, meter: Meter | None = None) -> Parts:
+    """The parts of one process, nothing started. `store_url` names a running store.
+
+    Raises:
+        KeyFileError: the key ring cannot be used.
+    """
+    meter = meter or Meter(room.name for room in config.rooms)
+    ring = load_or_make(config.keys_file, config.algorithm)
+    connection, live = Connection(store_url, meter=meter), Live()
+    fresh = connection.clock.now() * 1000 - ring.created_ms < _FRESH_MS
+    store = RoomStore(
+        connection,
+        live,
+        first_generation=ring.created_ms,
+        fresh=fresh,
+        record_life=config.store["record_life"],
+    )
+    return Parts(
+        config=config,
+        meter=meter,
+        keys=KeyWatch(config.keys_file, ring, config.tokens["remembered"]),
+        connection=connection,
+        live=live,
+        store=store,
+        ticker=Ticker(store, config.rooms, connection.clock.now),
+        active=ActivePasses(connection, config.rooms),
+    )

@@ -1,0 +1,166 @@
+"""The gate as a tree of processes: a supervisor with the admin listener and the embedded store, and its workers.
+
+The supervisor owns the listening sockets, one a worker (`SO_REUSEPORT`), and the memory that workers count in. So
+a worker that dies takes no count and no waiting connection with it: its successor finds both. SIGHUP reads the
+configuration anew and replaces workers one by one, each only when its successor serves; SIGTERM says `not ready`,
+lets workers say goodbye, and ends. Nothing here is on a request's way.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+
+from gate.app import Doors, Gate
+from gate.control import Fleet
+from gate.crew import Crew
+from gate.loop import new_event_loop
+from gate.settings import Config, ConfigError
+from gate.sockets import address, bind_alone, place_of, tls_context
+from gate.store.embedded import EmbeddedStore, start_embedded
+
+log = logging.getLogger("gate.supervisor")
+_LOOK_SECONDS = 0.05
+_STORE_REST_SECONDS = 0.5
+# What cannot change without a new start: whoever changes it is told.
+_FIXED = (("server", "listen"), ("server", "admin_listen"), ("store", "url"), ("store", "state_dir"))
+
+
+def serve(config: Config, reload: Callable[[], Config], *, level: int = logging.INFO) -> None:
+    """Run a gate until SIGINT or SIGTERM. Call it from the main thread.
+
+    Args:
+        config: the configuration to begin with.
+        reload: reads the configuration anew, for SIGHUP; raises ConfigError.
+        level: of the logs, in workers too.
+
+    Raises:
+        EmbeddedStoreError: no store was named and none can be run.
+        KeyFileError: the key ring cannot be used.
+        OSError: an address cannot be had, or a certificate not be used.
+    """
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tls_context(config.server["tls_cert"], config.server["tls_key"])
+    doors = Doors([bind_alone(config.server["listen"])], bind_alone(config.server["admin_listen"]))
+    embedded = None if config.store["url"] else start_embedded(config.state_dir)
+    try:
+        supervisor = _Supervisor(config, reload, doors, embedded, level)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(supervisor.run())
+    finally:
+        if embedded:
+            embedded.stop()
+
+
+class _Supervisor:
+    def __init__(
+        self, config: Config, reload: Callable[[], Config], doors: Doors, embedded: EmbeddedStore | None, level: int
+    ) -> None:
+        self._given = config
+        self._config = _settled(config, doors)
+        self._reload = reload
+        self._doors = doors
+        self._embedded = embedded
+        self._store_url = embedded.url if embedded else config.store["url"]
+        self._crew = Crew(list(doors.public), self._store_url, level)
+        self._gate: Gate | None = None
+        self._office: contextlib.AsyncExitStack | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Everything, until it is told to end."""
+        loop, told = asyncio.get_running_loop(), asyncio.Queue[int]()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, told.put_nowait, number)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._close_office)
+            await self._open_office(self._config)
+            stack.push_async_callback(self._crew.stop)
+            if self._embedded is not None:
+                stack.push_async_callback(_cancel, asyncio.ensure_future(_keep_alive(self._embedded)))
+            await self._crew.start(self._config, _workers(self._config))
+            stack.push_async_callback(_cancel, asyncio.ensure_future(self._crew.watch()))
+            self._say_ready()
+            while await told.get() == signal.SIGHUP:
+                await self._take_anew()
+            log.info("stopping")
+            self._stopping = True
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)  # a second signal ends at once
+
+    async def _take_anew(self) -> None:
+        """SIGHUP: the configuration, keys and certificates as they are now; what is wrong changes nothing."""
+        try:
+            config = self._reload()
+            tls_context(config.server["tls_cert"], config.server["tls_key"])
+        except (ConfigError, OSError) as error:
+            log.error("reload refused", extra={"cause": str(error)})  # noqa: TRY400  (its text is for people)
+            return
+        for table, key in _FIXED:
+            if getattr(config, table)[key] != getattr(self._given, table)[key]:
+                log.warning("reload", extra={"key": f"{table}.{key}", "cause": "changes only with a new start"})
+        self._config = config = _settled(config, self._doors)
+        await self._crew.replace(config, _workers(config))
+        await self._open_office(config)
+        log.info("reloaded", extra={"rooms": [room.name for room in config.rooms]})
+
+    async def _open_office(self, config: Config) -> None:
+        """The admin side for a configuration; the one before it closes when the new one serves."""
+        before = self._office
+        stack = contextlib.AsyncExitStack()
+        gate = Gate(config, self._store_url)
+        fleet = Fleet([gate.parts.meter.read, self._crew.read], lambda: self._ready(gate), self._crew.counts)
+        admin = self._doors.admin
+        assert admin is not None  # noqa: S101  (bound before anything else)
+        self._gate = await stack.enter_async_context(gate.running(Doors(admin=admin.dup()), fleet))
+        self._office = stack
+        if before is not None:
+            await before.aclose()
+
+    async def _close_office(self) -> None:
+        if self._office is not None:
+            await self._office.aclose()
+
+    def _ready(self, gate: Gate) -> bool:
+        return not self._stopping and self._crew.counts()[0] > 0 and gate.parts.hears_all()
+
+    def _say_ready(self) -> None:
+        server, admin = self._config.server, self._doors.admin
+        log.info(
+            "ready",
+            extra={
+                "public": f"{'https' if server['tls_cert'] else 'http'}://{address(place_of(self._doors.public[0]))}",
+                "admin": f"http://{address(place_of(admin))}" if admin else "",
+                "origin": self._config.origin["url"],
+                "workers": self._crew.counts()[0],
+            },
+        )
+
+
+async def _keep_alive(embedded: EmbeddedStore) -> None:
+    """Start the embedded store again when it dies; on this thread, to which its life is tied."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if embedded.revive():
+            log.warning("store died", extra={"cause": "started again"})
+            await asyncio.sleep(_STORE_REST_SECONDS)
+
+
+def _settled(config: Config, doors: Doors) -> Config:
+    """The configuration with the addresses that were really had: a port 0 has become one."""
+    assert doors.admin is not None  # noqa: S101  (bound before anything else)
+    real = {"listen": place_of(doors.public[0]), "admin_listen": place_of(doors.admin)}
+    return replace(config, server={**config.server, **real})
+
+
+def _workers(config: Config) -> int:
+    return config.server["workers"] or os.cpu_count() or 1
+
+
+async def _cancel(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
