@@ -15,7 +15,6 @@ import aiohttp
 from gate.core.place import Place
 from gate.core.room import Mode, Room
 from gate.settings import Config
-from gate.sockets import address
 from gate.store.connection import StoreUnavailableError
 from gate.store.live import Live
 from gate.store.rooms import RoomStore
@@ -46,8 +45,7 @@ class Canary:
         self._live, self._store, self._now = live, store, now
         name = self._settings["room"]
         self._room: Room = next((room for room in config.rooms if room.name == name), config.rooms[0])
-        self._listen = listen
-        self._tls = bool(config.server["tls_cert"])
+        self._base = config.listen_url(listen)
         self._runs = self._failures = 0
         self._turn_to_page, self._ok = 0.0, True
 
@@ -94,14 +92,11 @@ class Canary:
 
     async def _walk(self) -> float:
         """Join, wait for the turn, go to the page, leave; seconds from the turn to the page."""
-        host, port = self._listen
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (where to ask)
-        base = f"{'https' if self._tls else 'http'}://{address((host, port))}"
         names = self._room.hosts[0].replace("*.", "canary.") if self._room.hosts else ""
         headers = {**_HEADERS, "Gate-Client": "api", **({"Host": names} if names else {})}
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
         async with aiohttp.ClientSession(
-            base, headers=headers, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+            self._base, headers=headers, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
             ticket, place = await self._join(session)
             entered = False

@@ -7,10 +7,24 @@ import click
 from gate import __version__
 
 _VERBS = {
-    "serve": "Run the gate before a site.",
-    "demo": "A box office, a gate before it and a crowd, in one go.",
-    "check": "Say everything that is wrong with a configuration.",
-    "keys": "List or rotate the keys that sign tickets and passes.",
+    "serve": ("serve:command", "Run the gate before a site."),
+    "demo": ("demo:command", "A box office, a gate before it and a crowd, in one go."),
+    "check": ("check:command", "Say everything that is wrong with a configuration."),
+    "status": ("status:command", "Show all rooms, or one."),
+    "watch": ("watch:command", "Watch the line live, with everything that is done to it."),
+    "rate": ("rate:command", "Set how many visitors are let in."),
+    "hold": ("modes:hold", "Let nobody in; everybody keeps their place."),
+    "resume": ("modes:resume", "Let the line move again."),
+    "close": ("modes:close", "Take no newcomers."),
+    "advance": ("advance:command", "Let some in by hand."),
+    "message": ("message:command", "Show a message on the waiting page."),
+    "reset": ("reset:command", "Begin a new, empty line."),
+    "preview": ("preview:command", "See the waiting page in any state."),
+    "admit": ("admit:command", "A link past the line, for staff and press."),
+    "log": ("log:command", "Show who did what, and check that the record is whole."),
+    "doctor": ("doctor:command", "Check that a deployment would work on the night."),
+    "keys": ("keys:command", "List or rotate the keys that sign tickets and passes."),
+    "tokens": ("tokens:command", "List, add or remove named tokens for the admin API."),
 }
 
 
@@ -23,13 +37,14 @@ class _Verbs(click.Group):
         """Load a verb's file only when it is asked for."""
         if name not in _VERBS:
             return None
-        command: click.Command = import_module(f"gate.commands.{name}").command
+        module, _, attribute = _VERBS[name][0].partition(":")
+        command: click.Command = getattr(import_module(f"gate.commands.{module}"), attribute)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without loading them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_VERBS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -26,8 +26,7 @@ from gate.core.place import Place
 from gate.operations import RoomOperations
 from gate.parts import Parts
 from gate.preview import Previews
-from gate.settings import Config
-from gate.sockets import BACKLOG, address
+from gate.sockets import BACKLOG
 from gate.web.assets import Assets, static_root
 from gate.web.languages import load_catalogues
 from gate.web.page import fill
@@ -68,7 +67,7 @@ class Control:
     def __init__(self, parts: Parts, fleet: Fleet, listen: tuple[str, int]) -> None:
         config, now = parts.config, parts.connection.clock.now
         self._parts = parts
-        self._public_url = _public_url(config, listen)
+        self._public_url = config.public_url(listen)
         token, path = load_or_make_token(config.state_dir, config.admin_token)
         log.info("admin token", extra={"file": str(path) if path else "from the environment"})
         self._operators = Operators(token, config.state_dir / FILE_NAME)
@@ -143,13 +142,3 @@ class Control:
             return previews.render(room, state, ahead, language, line.message if line else "")
 
         return PageRoutes(names, dashboard, render, assets.answer, tuple(sorted(catalogues)))
-
-
-def _public_url(config: Config, listen: tuple[str, int]) -> str:
-    """Where visitors find this gate, as far as it knows."""
-    server = config.server
-    if server["public_url"]:
-        return str(server["public_url"])
-    host, port = listen
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (to show, not to bind)
-    return f"{'https' if server['tls_cert'] else 'http'}://{address((host, port))}"

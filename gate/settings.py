@@ -53,6 +53,17 @@ class Config:
     rooms: tuple[Room, ...]
     admin_token: str
 
+    def public_url(self, listen: tuple[str, int] | None = None) -> str:
+        """Where visitors find this gate: as configured, else where it listens."""
+        return str(self.server["public_url"]) or self.listen_url(listen)
+
+    def listen_url(self, listen: tuple[str, int] | None = None) -> str:
+        """The public listener itself, asked from this machine; `listen` is the address really had."""
+        host, port = listen or self.server["listen"]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (to ask there, not to bind)
+        host = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.server['tls_cert'] else 'http'}://{host}:{port}"
+
     @property
     def state_dir(self) -> Path:
         """Where this gate keeps its own files."""
@@ -218,6 +229,31 @@ def _check_together(
         faults.append(Fault(where, "server.tls_cert", "comes without its twin", "tls_cert and tls_key together"))
     if server["listen"] == server["admin_listen"] and server["listen"][1] != 0:
         faults.append(Fault(where, "server.admin_listen", "is the public listener's", "an address of its own"))
+
+
+@dataclass(frozen=True, slots=True)
+class AdminAccess:
+    """Where the commands find the admin API, and the token they show; `token` is empty where there is none."""
+
+    url: str
+    token: str
+    state_dir: Path
+
+
+def admin_access(*, url: str | None, state_dir: str | None, environ: Mapping[str, str] | None = None) -> AdminAccess:
+    """What a command needs: as it was told, else from the environment, else this machine's own gate.
+
+    `GATE_ADMIN_TOKEN` is the token; without it the file `admin-token` of the state directory is read.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path(state_dir or environ.get("GATE_STATE_DIR", "./.gate"))
+    token = environ.get("GATE_ADMIN_TOKEN", "")
+    if not token:
+        try:
+            token = (folder / "admin-token").read_text(encoding="utf-8").strip()
+        except OSError:
+            token = ""
+    return AdminAccess((url or environ.get("GATE_ADMIN_URL", "http://127.0.0.1:9090")).rstrip("/"), token, folder)
 
 
 def warnings(config: Config) -> list[str]:

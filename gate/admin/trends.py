@@ -37,6 +37,7 @@ class Sample:
 class Service:
     """The origin and the store at one moment, over the last ten seconds. Times in milliseconds, null where unknown."""
 
+    time: float
     origin_p50: float | None
     origin_p95: float | None
     origin_rate: float
@@ -52,11 +53,16 @@ class Trends:
     def __init__(self) -> None:
         self._rooms: dict[str, deque[Sample]] = {}
         self._generations: dict[str, int] = {}
+        self._services: deque[Service] = deque(maxlen=SAMPLES_MAX)
         self._readings: deque[tuple[float, Reading]] = deque(maxlen=_WINDOW_SAMPLES)
 
     def samples(self, room: str) -> Iterable[Sample]:
         """A room's samples, oldest first."""
         return tuple(self._rooms.get(room, ()))
+
+    def services(self) -> Iterable[Service]:
+        """How origin and store did, oldest first."""
+        return tuple(self._services)
 
     def last(self, room: str) -> Sample | None:
         """A room's newest sample."""
@@ -107,7 +113,8 @@ class Trends:
         def errors(family: Count) -> float:
             return round(max(reading.sum_of(family) - old.sum_of(family), 0) / seconds, 3)
 
-        return Service(
+        service = Service(
+            time=round(now, 3),
             origin_p50=_ms(origin.quantile(0.5)),
             origin_p95=_ms(origin.quantile(0.95)),
             origin_rate=round(max(origin.count, 0) / seconds, 2),
@@ -116,6 +123,8 @@ class Trends:
             store_p95=_ms(max(stores, default=None)),
             store_errors=errors(Count.STORE_ERRORS),
         )
+        self._services.append(service)
+        return service
 
 
 def _since(reading: Reading, old: Reading, family: Timing) -> Histogram:

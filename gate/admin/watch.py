@@ -20,6 +20,7 @@ from gate.store.connection import StoreUnavailableError
 from gate.store.live import Live
 
 _COLUMNS = [field.name for field in fields(Sample)]
+_SERVICE_COLUMNS = [field.name for field in fields(Service)]
 
 
 class Fleet(Protocol):
@@ -111,7 +112,11 @@ class Watch:
     def history(self) -> list[bytes]:
         """The first events of a new watcher."""
         rows = {name: [list(astuple(sample)) for sample in self._trends.samples(name)] for name in self._sources.rooms}
-        return [encode("history", {"columns": _COLUMNS, "rooms": rows}), encode("gate", self.gate())]
+        service = {"columns": _SERVICE_COLUMNS, "rows": [list(astuple(row)) for row in self._trends.services()]}
+        return [
+            encode("history", {"columns": _COLUMNS, "rooms": rows, "service": service}),
+            encode("gate", self.gate()),
+        ]
 
     def now(self) -> Now:
         """The numbers for a scrape."""
