@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -111,8 +112,9 @@ def report(log: list[tuple[float, int]], changes: list[tuple[float, float]], sig
         least = max(0.98 * rate * took - cap, 0)
         excess = max(p2 - p1 - rate * (t2 - t1) for i, (t1, p1) in enumerate(part) for t2, p2 in part[i::7])
         verdict = "kept" if excess <= cap and moved >= least else "BROKEN"
-        print(f"{rate:>6g}/s {took:4.1f} s  {moved:>6}   {least:7.1f} to {rate * took + cap:7.1f}   {excess:+.1f} of {cap:g}  {verdict}")
-    if any(later < earlier for (_, earlier), (_, later) in zip(log, log[1:], strict=False)):
+        law = f"{least:7.1f} to {rate * took + cap:7.1f}"
+        print(f"{rate:>6g}/s {took:4.1f} s  {moved:>6}   {law}   {excess:+.1f} of {cap:g}  {verdict}")
+    if any(later < earlier for (_, earlier), (_, later) in pairwise(log)):
         print("now-serving went back: law 3 BROKEN")
     print("\ncommand to effect, ms in each gate process")
     slowest = 0.0
@@ -147,14 +149,16 @@ async def run(store_url: str, folder: Path) -> None:
         joined, _ = await crowd.communicate()
         print(f"{joined.decode().strip()} people joined meanwhile, every position once")
         report(log, await recorded(admin), sights)
-        print("\n$ gate log default --verify\n  …", (await command(admin, ("log", ROOM, "--verify"))).rpartition("default:")[2])
+        said = await command(admin, ("log", ROOM, "--verify"))
+        print("\n$ gate log default --verify\n  …", said.rpartition("default:")[2])
         await connection.close()
 
 
 async def recorded(admin: str) -> list[tuple[float, float]]:
     """Since when (Unix seconds) which rate was in force, from the record."""
     headers = {"Authorization": "Bearer operator"}
-    async with aiohttp.ClientSession() as session, session.get(f"{admin}/api/rooms/{ROOM}/log", headers=headers) as answer:
+    url = f"{admin}/api/rooms/{ROOM}/log"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
         entries = (await answer.json())["entries"]
     rates = [rate for _, rate in COMMANDS]
     return list(zip([entry["time"] for entry in entries[-len(rates) :]], rates, strict=True))

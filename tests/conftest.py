@@ -84,7 +84,7 @@ async def start_gate(store_url: str, origin: EchoOrigin, room_name: str, tmp_pat
         async def start(
             *, rooms: list[dict[str, Any]] | None = None, name: str | None = None, **settings: Any
         ) -> Running:
-            tables = {key: settings.pop(key) for key in ("server", "tokens") if key in settings}
+            tables = {key: settings.pop(key) for key in ("server", "tokens", "canary") if key in settings}
             origin_table = {"url": origin.url, **settings.pop("origin", {})}
             state = tmp_path / "state"
             load_or_make(state / "keys.json", Algorithm(tables.get("tokens", {}).get("algorithm", "HS256")))
@@ -97,6 +97,7 @@ async def start_gate(store_url: str, origin: EchoOrigin, room_name: str, tmp_pat
                         "origin": origin_table,
                         "store": {"url": store_url, "state_dir": str(state)},
                         "tokens": tables.get("tokens", {}),
+                        "canary": tables.get("canary", {}),
                     },
                     rooms or [{"name": name or room_name, **settings}],
                 )

@@ -11,8 +11,8 @@ import aiohttp
 from aiohttp import web
 
 from gate.app import Gate
-from gate.sockets import address
 from gate.settings import Config
+from gate.sockets import address
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FETCH = {"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}

@@ -1,14 +1,16 @@
 #!/bin/sh
-# Installs what the tests need beyond Python: Chromium, and fonts for the page's languages.
+# Installs what the tests need beyond Python: Chromium with fonts for the page's languages, and Prometheus' promtool.
 set -eu
-[ -n "${GATE_TEST_CHROMIUM:-}" ] && exit 0
-command -v chromium >/dev/null 2>&1 && exit 0
-packages="chromium fonts-noto-cjk fonts-thai-tlwg"
+packages=""
+[ -n "${GATE_TEST_CHROMIUM:-}" ] || command -v chromium >/dev/null 2>&1 || packages="chromium fonts-noto-cjk fonts-thai-tlwg"
+command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
+[ -n "$packages" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "installing $packages …"
   apt-get update -qq
+  # shellcheck disable=SC2086  (a list of names)
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 else
-  echo "the browser tests need Chromium; install it (on Debian: sudo apt install $packages)"
-  echo "or name one with GATE_TEST_CHROMIUM=/path/to/chromium; without it they are skipped, and fail where CI is set"
+  echo "some tests need $packages; on Debian: sudo apt install $packages"
+  echo "(Chromium may also be named with GATE_TEST_CHROMIUM=/path); without it they are skipped, and fail where CI is set"
 fi

@@ -51,6 +51,8 @@ class AdminClient:
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         with self._open(method, path, body, _TIMEOUT_SECONDS) as answer:
+            if answer.headers.get("Server") != "gate":
+                raise click.ClickException(f"{self.access.url} is not the admin listener of a gate")
             return json.loads(answer.read())
 
     def _open(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Any:

@@ -31,7 +31,7 @@ async def inspect(connection: Connection) -> StoreHealth:
     clock = await connection.command("TIME")
     latency = time.perf_counter() - began
     ahead = int(clock[0]) + int(clock[1]) / 1e6 - time.time() + latency / 2
-    info = dict(line.split(":", 1) for line in str(await connection.command("INFO")).splitlines() if ":" in line)
+    info: dict[str, str] = {key: str(value) for key, value in (await connection.command("INFO")).items()}
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = info.get("valkey_version") or info.get("redis_version", "0")
     return StoreHealth(
@@ -52,8 +52,7 @@ async def _setting(connection: Connection, name: str) -> str | None:
         answer = await connection.command("CONFIG", "GET", name)
     except StoreUnavailableError:
         return None
-    pairs = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
-    return pairs.get(name)
+    return dict(zip(answer[::2], answer[1::2], strict=True)).get(name)
 
 
 async def _script_sees_info(connection: Connection) -> bool:

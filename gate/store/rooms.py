@@ -8,7 +8,6 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import Any
 
 from gate.core.line import Line
 from gate.core.place import Place
@@ -278,7 +277,5 @@ class RoomStore:
         return read_line(room, reply)
 
 
-def _read_entry(fields: Any) -> Entry:
-    """Fields as the client hands them over: a dictionary, or a flat list from a plain command."""
-    pairs = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    return Entry(pairs["text"], Head.read(pairs["head"]))
+def _read_entry(fields: dict[str, str]) -> Entry:
+    return Entry(fields["text"], Head.read(fields["head"]))

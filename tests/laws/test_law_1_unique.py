@@ -20,11 +20,11 @@ GATES, CONNECTIONS, JOINS = 3, 200, 10_000
 
 @contextlib.asynccontextmanager
 async def gate_processes(count, store_url, tmp_path, room, *, origin="http://127.0.0.1:1", **settings):
-    """Gate processes on one store, as they would be deployed; yields their URLs and process numbers."""
+    """Gate processes on one store, as they would be deployed; yields their URLs, workers' numbers and admin URLs."""
     load_or_make(tmp_path / "keys.json", Algorithm.HS256)
     environ = {**os.environ, "GATE_STORE_URL": store_url, "GATE_KEYS_FILE": str(tmp_path / "keys.json"),
                "GATE_ROOM_NAME": room, "GATE_DRAIN_SECONDS": "0", **settings}  # fmt: skip
-    processes, urls = [], []
+    processes, urls, admins = [], [], []
     try:
         for index in range(count):
             command = [sys.executable, "-m", "gate", "serve", "--origin", origin, "--listen", "127.0.0.1:0",
@@ -35,10 +35,11 @@ async def gate_processes(count, store_url, tmp_path, room, *, origin="http://127
             while "public" not in (ready := json.loads(await asyncio.to_thread(process.stderr.readline))):
                 pass
             urls.append(ready["public"])
+            admins.append(ready["admin"])
             # The log must be read on, or a full pipe would stop the gate.
             drain = asyncio.get_running_loop().run_in_executor(None, process.stderr.read)
             process.drained = drain
-        yield urls, [process.pid for process in processes]
+        yield urls, [worker_of(process.pid) for process in processes], admins
     finally:
         for process in processes:
             process.terminate()
@@ -47,6 +48,12 @@ async def gate_processes(count, store_url, tmp_path, room, *, origin="http://127
             with contextlib.suppress(Exception):
                 await process.drained
             process.stderr.close()
+
+
+def worker_of(supervisor):
+    """The process number of a gate's only worker."""
+    command = ["pgrep", "-P", str(supervisor), "-f", "gate.worker"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 async def join_once(session, url, room):
@@ -62,7 +69,7 @@ async def join_once(session, url, room):
 @pytest.mark.slow
 async def test_law_1_unique_10_000_joins_over_200_connections_and_3_gate_processes(store_url, tmp_path, room_name):
     """10,000 different positions, none missing, in join order within each connection (law 2)."""
-    async with gate_processes(GATES, store_url, tmp_path, room_name, GATE_ROOM_MODE="hold") as (urls, _):
+    async with gate_processes(GATES, store_url, tmp_path, room_name, GATE_ROOM_MODE="hold") as (urls, _, _):
 
         async def connection(index):
             places = []

@@ -44,7 +44,7 @@ async def test_a_gigabyte_each_way_leaves_memory_flat(store_url, tmp_path, room_
         return stream
 
     settings = {"GATE_ROOM_MODE": "off"}
-    async with gate_processes(1, store_url, tmp_path, room_name, origin=origin.url, **settings) as (urls, pids):
+    async with gate_processes(1, store_url, tmp_path, room_name, origin=origin.url, **settings) as (urls, pids, _):
         await (await web.get(urls[0] + "/warm")).read()
         before = resident_mib(pids[0])
 

@@ -1,0 +1,228 @@
+"""Processes: workers share one address, die and are replaced, are exchanged without a gap, and go in good order."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+
+import aiohttp
+import pytest
+
+from tests.harness import PAGE
+from tests.processes import TOKEN, gate_tree
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+TWO = "[server]\nworkers = 2\n"
+OFF = '[[room]]\nname = "sale"\nmode = "off"\n'
+
+
+class Load:
+    """Clients that ask without pause over connections they keep, and count every answer and every failure."""
+
+    def __init__(self, url, clients=8):
+        self.url, self.clients = url, clients
+        self.answered, self.failed, self.statuses = 0, [], set()
+
+    async def __aenter__(self):
+        self._tasks = [asyncio.ensure_future(self._client()) for _ in range(self.clients)]
+        return self
+
+    async def __aexit__(self, *_):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _client(self):
+        reader = writer = None
+        host, port = self.url.removeprefix("http://").split(":")
+        while True:
+            try:
+                if writer is None:
+                    reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+                await reader.readexactly(int(length.split(b":")[1]))
+                self.answered += 1
+                self.statuses.add(int(head.split()[1]))
+                if b"connection: close" in head.lower():
+                    writer.close()
+                    writer = None
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.failed.append(repr(error))
+                writer.close()
+                writer = None
+            except asyncio.CancelledError:
+                if writer is not None:
+                    writer.close()
+                raise
+
+
+async def get(url, **options):
+    """Status and body."""
+    async with aiohttp.ClientSession() as session, session.get(url, **options) as answer:
+        return answer.status, await answer.read()
+
+
+@pytest.fixture
+async def tree(tmp_path, origin):
+    """Two workers, everybody passes."""
+    async with gate_tree(tmp_path / "gate", origin.url, TWO + OFF) as tree:
+        yield tree
+
+
+async def test_a_reload_loses_no_request(tree):
+    """SIGHUP under load, twice: every answer whole, no connection refused or cut; the new configuration is in force."""
+    before = set(tree.workers())
+    async with Load(tree.url) as load:
+        await asyncio.sleep(0.5)
+        (tree.folder / "gate.toml").write_text(TWO + OFF + 'message = "fresh"\n[[room]]\nname = "rest"\npaths = ["/rest"]\n')
+        tree.tell(signal.SIGHUP)
+        await tree.until("reloaded", 1)
+        tree.tell(signal.SIGHUP)
+        await tree.until("reloaded", 2)
+        await asyncio.sleep(0.5)
+    assert load.failed == []
+    assert load.statuses == {200}
+    assert load.answered > 100
+    assert not before & set(tree.workers())
+    rooms = json.loads((await get(f"{tree.admin}/api/rooms", headers=BEARER))[1])["rooms"]
+    assert [room["room"] for room in rooms] == ["sale", "rest"]
+
+
+async def test_a_faulty_configuration_changes_nothing(tree):
+    """SIGHUP with a file that is wrong: told with file, key and what is allowed; the workers stay."""
+    before = tree.workers()
+    (tree.folder / "gate.toml").write_text('[[room]]\nrelease_rate = "fast"\n')
+    tree.tell(signal.SIGHUP)
+    told = await tree.until("reload refused")
+    assert "release_rate" in told["cause"]
+    assert tree.workers() == before
+    assert (await get(tree.url + "/x"))[0] == 200
+
+
+async def test_workers_may_become_more_or_fewer(tree):
+    """One, then three, under load: no request lost, also for the socket whose worker went."""
+    async with Load(tree.url) as load:
+        for number, workers in ((1, 1), (2, 3)):
+            (tree.folder / "gate.toml").write_text(f"[server]\nworkers = {workers}\n" + OFF)
+            tree.tell(signal.SIGHUP)
+            await tree.until("reloaded", number)
+        await asyncio.sleep(0.3)
+    assert load.failed == []
+
+
+async def test_a_dead_worker_is_replaced_and_the_other_is_untouched(tree):
+    """kill -9 under load: at most its own requests fail, its successor serves within two seconds, the other stays."""
+    victim, other = tree.workers()
+    async with Load(tree.url) as load:
+        await asyncio.sleep(0.5)
+        os.kill(victim, signal.SIGKILL)
+        async with asyncio.timeout(5):
+            while len(alive := tree.workers()) < 2 or victim in alive:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1.5)
+    assert len(load.failed) <= load.clients
+    assert other in tree.workers()
+    assert (await tree.until("worker died"))["status"] == -signal.SIGKILL
+    gate = json.loads((await get(f"{tree.admin}/api/gate", headers=BEARER))[1])
+    assert gate["workers"] == {"serving": 2, "wanted": 2, "restarts": 1}
+
+
+async def test_counts_of_all_workers_add_up_to_what_clients_saw(tree, origin):
+    """`/metrics` with two workers, across a worker's death and a reload, against the clients' own count."""
+    sent = 0
+
+    async def ask(count):
+        nonlocal sent
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            for _ in range(count):
+                async with session.get(f"{tree.url}/x", headers=PAGE) as answer:
+                    assert answer.status == 200
+                async with session.get(f"{tree.url}/_gate/now/sale") as answer:
+                    assert answer.status == 200
+                sent += 1
+
+    await ask(60)
+    os.kill(tree.workers()[0], signal.SIGKILL)
+    await tree.until("worker died")
+    async with asyncio.timeout(10):
+        while len(tree.workers()) < 2:
+            await asyncio.sleep(0.05)
+    await ask(40)
+    tree.tell(signal.SIGHUP)
+    await tree.until("reloaded")
+    await ask(20)
+    text = (await get(f"{tree.admin}/metrics", headers=BEARER))[1].decode()
+    numbers = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(numbers['gate_decisions_total{reason="open",room="sale"}']) == sent == len(origin.seen)
+    assert float(numbers['gate_polls_total{room="sale"}']) == sent
+    assert float(numbers["gate_origin_first_byte_seconds_count"]) == sent
+    assert float(numbers["gate_worker_restarts_total"]) == 1
+
+
+async def test_the_whole_gate_goes_in_good_order(tmp_path, origin):
+    """SIGTERM under load: not ready, then `Connection: close`, what is under way is finished; nothing stays behind."""
+    slow = asyncio.Event()
+
+    @origin.on("/slow")
+    async def _(_request):
+        slow.set()
+        await asyncio.sleep(1.0)
+        from aiohttp import web
+
+        return web.Response(text="whole")
+
+    async with gate_tree(tmp_path / "gate", origin.url, OFF, GATE_WORKERS="2", GATE_DRAIN_SECONDS="0.8") as tree:
+        workers = tree.workers()
+        pending = asyncio.ensure_future(get(tree.url + "/slow"))
+        await slow.wait()
+        async with Load(tree.url) as load:
+            await asyncio.sleep(0.3)
+            tree.tell(signal.SIGTERM)
+            await tree.until("stopping")
+            await asyncio.sleep(0.1)
+            assert (await get(f"{tree.url}/_gate/readyz"))[0] == 503
+            async with aiohttp.ClientSession() as session, session.get(tree.url + "/x") as answer:
+                assert answer.headers["Connection"] == "close"
+        assert load.failed == []
+        assert await pending == (200, b"whole")
+        await asyncio.to_thread(tree.process.wait, 20)
+        assert tree.process.returncode == 0
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, 0)
+            raise AssertionError("a worker stayed")
+
+
+async def test_workers_do_not_outlive_their_supervisor(tmp_path, origin):
+    """kill -9 of the supervisor: its workers go by themselves."""
+    async with gate_tree(tmp_path / "gate", origin.url, OFF, GATE_WORKERS="2") as tree:
+        workers = tree.workers()
+        tree.tell(signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while any(_lives(worker) for worker in workers):
+                await asyncio.sleep(0.05)
+
+
+def _lives(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+async def test_an_address_that_is_taken_is_told(tmp_path, origin):
+    """Exit 2 and one line, although workers could share it."""
+    async with gate_tree(tmp_path / "gate", origin.url, OFF) as tree:
+        import subprocess
+        import sys
+
+        place = tree.url.removeprefix("http://")
+        command = [sys.executable, "-m", "gate", "serve", "--origin", origin.url, "--listen", place]
+        command += ["--admin", "127.0.0.1:0", "--state-dir", str(tmp_path / "other")]
+        said = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
+        assert said.returncode == 2
+        assert "cannot listen: Address already in use" in said.stderr
