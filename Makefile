@@ -33,8 +33,9 @@ lint: $(VENV)/.test-ready  ## what `test` checks of the text
 format: $(VENV)/.test-ready
 	$(BIN)/python -m ruff format .
 
-bench: $(VENV)/.test-ready  ## release accuracy with three gate processes on one store, and store memory a visitor
+bench: $(VENV)/.test-ready  ## release accuracy and tuning with three gates on one store, and store memory a visitor
 	$(BIN)/python loadtests/release_accuracy.py
+	$(BIN)/python loadtests/tuning.py
 	$(BIN)/python loadtests/store_memory.py
 	$(BIN)/python loadtests/store_memory.py --claim
 

@@ -19,6 +19,7 @@ from gate.admin.auth import Operators, load_or_make_token
 from gate.admin.pages import PageRoutes
 from gate.admin.routes import Rules, make_admin
 from gate.admin.tokenfile import FILE_NAME
+from gate.admin.trends import Trends
 from gate.admin.watch import Sources, Watch
 from gate.canary import Canary
 from gate.core.meter import Reading
@@ -44,6 +45,8 @@ class Fleet:
     meters: Sequence[Callable[[], Reading]]
     is_ready: Callable[[], bool]
     counts: Callable[[], tuple[int, int, int]] = field(default=lambda: (1, 1, 0))
+    trends: Trends = field(default_factory=Trends)
+    """What was drawn so far; a reload hands it on."""
 
     def read(self) -> Reading:
         """The counts of all."""
@@ -83,6 +86,7 @@ class Control:
                 count_active=parts.active.count,
                 entries=parts.store.entries,
                 canary=self.canary.numbers,
+                trends=fleet.trends,
             )
         )
         rules = Rules(

@@ -67,6 +67,10 @@ class Crew:
             total = total + worker.meter.read()
         return total
 
+    def keep(self, reading: Reading) -> None:
+        """Counts of a process that is no more."""
+        self._gone = self._gone + reading
+
     def counts(self) -> tuple[int, int, int]:
         """How many serve, how many should, how many died and were replaced."""
         alive = sum(worker.ready.is_set() and worker.process.poll() is None for worker in self._slots)

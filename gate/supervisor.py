@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 
+from gate.admin.trends import Trends
 from gate.app import Doors, Gate
 from gate.control import Fleet
 from gate.crew import Crew
@@ -67,6 +68,7 @@ class _Supervisor:
         self._store_url = embedded.url if embedded else config.store["url"]
         self._crew = Crew(list(doors.public), self._store_url, level)
         self._gate: Gate | None = None
+        self._trends = Trends()
         self._office: contextlib.AsyncExitStack | None = None
         self._stopping = False
 
@@ -109,16 +111,18 @@ class _Supervisor:
 
     async def _open_office(self, config: Config) -> None:
         """The admin side for a configuration; the one before it closes when the new one serves."""
-        before = self._office
+        before, gone = self._office, self._gate
         stack = contextlib.AsyncExitStack()
         gate = Gate(config, self._store_url)
-        fleet = Fleet([gate.parts.meter.read, self._crew.read], lambda: self._ready(gate), self._crew.counts)
+        meters = [gate.parts.meter.read, self._crew.read]
+        fleet = Fleet(meters, lambda: self._ready(gate), self._crew.counts, self._trends)
         admin = self._doors.admin
         assert admin is not None  # noqa: S101  (bound before anything else)
         self._gate = await stack.enter_async_context(gate.running(Doors(admin=admin.dup()), fleet))
         self._office = stack
-        if before is not None:
+        if before is not None and gone is not None:
             await before.aclose()
+            self._crew.keep(gone.parts.meter.read())
 
     async def _close_office(self) -> None:
         if self._office is not None:

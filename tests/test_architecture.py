@@ -36,7 +36,7 @@ ALLOWED = {
     "app": {"core", "front", "control", "parts", "settings", "sockets"},
     "worker": {"core", "app", "loop", "settings", "telemetry"},
     "crew": {"core", "worker", "settings", "sockets"},
-    "supervisor": {"app", "control", "crew", "loop", "settings", "sockets", "store"},
+    "supervisor": {"admin", "app", "control", "crew", "loop", "settings", "sockets", "store"},
     "doctor": {"doctor", "core", "settings", "store"},
     "commands": {"supervisor", "crew", "admin", "doctor", "commands", "core", "keyfile", "settings", "store", "telemetry", "values"},
     "demo": {"demo"},

@@ -5,9 +5,11 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 
 import aiohttp
 import pytest
+import trustme
 
 from tests.harness import PAGE
 from tests.processes import TOKEN, gate_tree
@@ -100,6 +102,36 @@ async def test_a_faulty_configuration_changes_nothing(tree):
     assert "release_rate" in told["cause"]
     assert tree.workers() == before
     assert (await get(tree.url + "/x"))[0] == 200
+
+
+async def test_a_new_certificate_is_taken_on_reload(tmp_path, origin):
+    """SIGHUP after the files were exchanged: the next connection sees the new one."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    def issue():
+        leaf = authority.issue_cert("localhost")
+        leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+        leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+
+    async def serial(url):
+        trusts = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        port = int(url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusts, server_hostname="localhost")
+        try:
+            return writer.get_extra_info("peercert")["serialNumber"]
+        finally:
+            writer.close()
+
+    issue()
+    files = f'tls_cert = "{tmp_path}/cert.pem"\ntls_key = "{tmp_path}/key.pem"\n'
+    async with gate_tree(tmp_path / "gate", origin.url, "[server]\n" + files + OFF) as tree:
+        before = await serial(tree.url)
+        issue()
+        assert await serial(tree.url) == before
+        tree.tell(signal.SIGHUP)
+        await tree.until("reloaded")
+        assert await serial(tree.url) != before
 
 
 async def test_workers_may_become_more_or_fewer(tree):

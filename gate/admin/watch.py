@@ -47,6 +47,7 @@ class Sources:
     count_active: Callable[[str, int, float], Awaitable[int]]
     entries: Callable[..., Awaitable[list[Entry]]]
     canary: Callable[[], dict[str, float]]
+    trends: Trends
 
 
 class Watch:
@@ -56,7 +57,7 @@ class Watch:
         self.events = Events()
         self.fleet = sources.fleet
         self._sources = sources
-        self._trends = Trends()
+        self._trends = sources.trends
         self._service: Service | None = None
         self._told: dict[str, int] = {}
 

@@ -124,12 +124,14 @@ def _url(where: tuple[str, int]) -> str:
 
 
 def _say(public: str, admin: str, origin: str, state_dir: Path, crowd: int) -> None:
+    elsewhere = "" if admin == "http://127.0.0.1:9090" else f" --url {admin}"
     click.echo(
         f"""
   Open this and stand in line:   {public}/
   The site behind the gate:      {origin}/
-  The operator's API:            {admin}/api/rooms
-      curl -H "Authorization: Bearer $(cat {state_dir}/admin-token)" {admin}/api/rooms
+  The operator's dashboard:      {admin}/
+      its token:                 cat {state_dir}/admin-token
+      the same on a terminal:    gate watch --state-dir {state_dir}{elsewhere}
 
   {crowd} visitors are in line; two a second are let in. Ctrl-C ends it all.
 """

@@ -81,8 +81,8 @@ class Histogram:
         return BOUNDS_SECONDS[-1]
 
     def __sub__(self, other: "Histogram") -> "Histogram":
-        parts = tuple(mine - theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True))
-        return Histogram(parts, self.total - other.total)
+        parts = tuple(max(mine - theirs, 0.0) for mine, theirs in zip(self.buckets, other.buckets, strict=True))
+        return Histogram(parts, max(self.total - other.total, 0.0))
 
 
 class Layout:

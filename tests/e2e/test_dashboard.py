@@ -67,7 +67,7 @@ async def test_a_rate_is_previewed_and_big_jumps_ask_again(line_up, page, room_n
     """Exact entry tells the effect on the wait; twice or more is confirmed; Escape changes nothing."""
     running = await line_up(4)
     await sign_in(page, running)
-    await until(page, "document.querySelector('#n-waiting').textContent !== '–'")
+    await until(page, "/[0-9]/.test(document.querySelector('#n-waiting').textContent)")
     await page.fill("#rate-exact", "abc")
     assert await page.is_disabled("#rate-apply")
     await page.fill("#rate-exact", "30/min")
@@ -126,7 +126,7 @@ async def test_hold_resume_message_advance_close_and_reset(line_up, page, room_n
     """Each does what it says; closing asks; a reset wants the room's name typed."""
     running = await line_up(5)
     await sign_in(page, running)
-    await until(page, "document.querySelector('#n-waiting').textContent !== '–'")
+    await until(page, "/[0-9]/.test(document.querySelector('#n-waiting').textContent)")
     await page.click("#hold")
     await page.wait_for_selector("#mode[data-mode=hold]")
     await page.fill("#message", "Doors <b>at</b> eight")
@@ -209,7 +209,7 @@ async def test_axe_finds_nothing_on_the_dashboard(line_up, new_context, scheme, 
     await page.goto(running.admin_url + "/")
     await no_violations(page)
     await sign_in(page, running)
-    await until(page, "document.querySelector('#n-waiting').textContent !== '–'")
+    await until(page, "/[0-9]/.test(document.querySelector('#n-waiting').textContent)")
     await page.click("#preview-form button")
     await page.frame_locator("#preview").locator("#reference:not(:empty)").wait_for()
     await no_violations(page)
