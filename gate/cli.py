@@ -1,6 +1,8 @@
 """The command `gate`: finds the verb's file and hands over. Exit 2 with one line a fault where input is wrong."""
 
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -40,6 +42,24 @@ class _Verbs(click.Group):
         module, _, attribute = _VERBS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"gate.commands.{module}"), attribute)
         return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a verb; whatever is wrong with its input is one line."""
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Exit as end:
+            sys.exit(end.exit_code)
+        except click.Abort:
+            click.echo("gate: stopped", err=True)
+            sys.exit(1)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            verb = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+            hint = f"; see {verb} --help" if verb else ""
+            click.echo(f"gate: {error.format_message().rstrip('.').replace(chr(10), ' ')}{hint}", err=True)
+            sys.exit(error.exit_code)
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without loading them."""

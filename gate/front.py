@@ -90,19 +90,23 @@ class Front:
             self._sites.append(site)
 
     async def drain(self, *, for_good: bool) -> None:
-        """Say goodbye on open connections before they are closed.
+        """Say goodbye on open connections before they are closed; takes `drain_seconds`.
 
-        `for_good`: the whole gate goes; it says that it is not ready and still answers whoever comes. Otherwise a
-        successor listens on the same sockets, and newcomers are its own from now on.
+        `for_good`: the whole gate goes. For the first half it says that it is not ready, so that load balancers look
+        elsewhere, and serves on; then every answer ends its connection. Otherwise a successor listens on the same
+        sockets, and newcomers are its own from now on.
         """
-        self._gatekeeper.drain()
+        seconds = self._parts.config.server["drain_seconds"]
         if for_good:
             self._leaving = True
+            await asyncio.sleep(seconds / 2)
+            seconds /= 2
         else:
             for site in self._sites:
                 await site.stop()
             self._sites.clear()
-        await asyncio.sleep(self._parts.config.server["drain_seconds"])
+        self._gatekeeper.drain()
+        await asyncio.sleep(seconds)
 
     async def stop(self) -> None:
         """Stop listening, finish what is under way within `finish_seconds`, close the way to the origin."""

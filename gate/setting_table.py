@@ -48,7 +48,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("server", "admin_hosts", values.hosts, (), "Names under which the admin listener may be asked, beside addresses and localhost."),
     Setting("server", "open_metrics", values.boolean, False, "Serve /metrics on the admin listener without a token."),
     Setting("server", "finish_seconds", _seconds(0, 3600), 10.0, "After that, how long answers under way may still take."),
-    Setting("server", "drain_seconds", _seconds(0, 300), 2.0, "After SIGTERM, how long answers still go out on open connections."),
+    Setting("server", "drain_seconds", _seconds(0, 300), 2.0, "After SIGTERM: for half of it not ready, then answers end their connections."),
     Setting("origin", "url", values.optional_url, "", "The site that is protected, http(s)://HOST[:PORT]."),
     Setting("origin", "pool", _count(1, 20_000), 512, "Most connections to the origin at a time."),
     Setting("origin", "idle_timeout", _seconds(0, 3600), 15.0, "How long an unused connection to the origin is kept."),

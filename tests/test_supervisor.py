@@ -206,7 +206,7 @@ async def test_the_whole_gate_goes_in_good_order(tmp_path, origin):
 
         return web.Response(text="whole")
 
-    async with gate_tree(tmp_path / "gate", origin.url, OFF, GATE_WORKERS="2", GATE_DRAIN_SECONDS="0.8") as tree:
+    async with gate_tree(tmp_path / "gate", origin.url, OFF, GATE_WORKERS="2", GATE_DRAIN_SECONDS="1.0") as tree:
         workers = tree.workers()
         pending = asyncio.ensure_future(get(tree.url + "/slow"))
         await slow.wait()
@@ -216,6 +216,10 @@ async def test_the_whole_gate_goes_in_good_order(tmp_path, origin):
             await tree.until("stopping")
             await asyncio.sleep(0.1)
             assert (await get(f"{tree.url}/_gate/readyz"))[0] == 503
+            assert (await get(f"{tree.admin}/readyz"))[0] == 503
+            async with aiohttp.ClientSession() as session, session.get(tree.url + "/x") as answer:
+                assert "Connection" not in answer.headers, "readiness first"
+            await asyncio.sleep(0.5)
             async with aiohttp.ClientSession() as session, session.get(tree.url + "/x") as answer:
                 assert answer.headers["Connection"] == "close"
         assert load.failed == []
