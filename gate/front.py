@@ -18,6 +18,7 @@ from gate.web.assets import Assets, static_root
 from gate.web.desk import Desk
 from gate.web.edge import EdgeServer
 from gate.web.gatekeeper import Gatekeeper, Trust
+from gate.web.lane import PollLane
 from gate.web.languages import load_catalogues
 from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
@@ -47,11 +48,19 @@ class Front:
         }
         assets, root = Assets(), static_root()
         catalogues = load_catalogues(root)
+        visitors = Visitors(self.desks, assets, self.ready, parts.meter)
+        self._lane = PollLane(
+            visitors.pointers,
+            parts.live.line,
+            lambda room: parts.meter.count(Count.POLLS, room),
+            head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
+            headers=config.server["max_headers"],
+        )
         self._gatekeeper = Gatekeeper(
             config.rooms,
             self.desks,
             self._origin,
-            Visitors(self.desks, assets, self.ready, parts.meter),
+            visitors,
             WaitingPages(config.rooms, assets, root, catalogues),
             TroublePage(assets, root, catalogues),
             Trust(config.server["trusted_proxies"], config.server["public_scheme"]),
@@ -72,6 +81,7 @@ class Front:
             self._gatekeeper.handle,
             header_timeout=server["header_timeout"],
             refused=self._count_refused,
+            poll=self._poll,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
@@ -120,6 +130,10 @@ class Front:
             await asyncio.sleep(_FLUSH_SECONDS)
             with contextlib.suppress(StoreUnavailableError):
                 await self._parts.active.flush()
+
+    def _poll(self, data: bytes) -> bytes | None:
+        """On the way out every answer says so, which the lane does not."""
+        return None if self._gatekeeper.draining else self._lane.answer(data)
 
     def _count_refused(self, reason: Reason) -> None:
         self._parts.meter.count(Count.DECISIONS, "", reason)

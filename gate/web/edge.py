@@ -1,7 +1,8 @@
 """The public listener's protocol: aiohttp's, with a deadline for heads and our own words for what it refuses.
 
 aiohttp's keep-alive time-out does not run before the first request, and its refusals are plain text with a
-logged traceback. Both are mended here, and nothing else.
+logged traceback. Both are mended here. Plain polls are answered before the parser runs (`lane.py`): this file
+knows where a connection stands, and asks the lane only where a read must begin a request.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from gate.core.errors import Reason
@@ -22,15 +24,32 @@ log = logging.getLogger("gate.edge")
 class EdgeHandler(RequestHandler):
     """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
 
-    __slots__ = ("_head_begun", "_head_deadline", "_header_timeout", "_line_limit", "_refused")
+    __slots__ = (
+        "_between",
+        "_head_begun",
+        "_head_deadline",
+        "_header_timeout",
+        "_line_limit",
+        "_poll",
+        "_refused",
+    )
 
-    def __init__(self, *args: Any, header_timeout: float, refused: Callable[[Reason], None], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        header_timeout: float,
+        refused: Callable[[Reason], None],
+        poll: Callable[[bytes], bytes | None],
+        **kwargs: Any,
+    ) -> None:
         # aiohttp's one error for both tells only the limit that was passed; so the two limits must differ.
         self._line_limit = kwargs["max_line_size"]
         kwargs["max_field_size"] += kwargs["max_field_size"] == self._line_limit
         super().__init__(*args, **kwargs)
         self._header_timeout = header_timeout
         self._refused = refused
+        self._poll = poll
+        self._between = True
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_begun = False
 
@@ -40,15 +59,36 @@ class EdgeHandler(RequestHandler):
         self._close_after(self._keepalive_timeout)
 
     def data_received(self, data: bytes) -> None:
-        """Start the clock at the first byte of a head, stop it at its last."""
+        """Answer a plain poll at once; else start the clock at the first byte of a head, stop it at its last."""
+        between = self._is_between()
+        if between and (answer := self._poll(data)) is not None:
+            self._answer_now(answer)
+            return
         heads = self._request_count
         super().data_received(data)
+        # Only after one whole head without a body is it certain that what comes next begins a request.
+        whole = self._request_count == heads + 1 and data.endswith(b"\r\n\r\n") and bool(self._messages)
+        self._between = between and whole and self._messages[-1][1] is EMPTY_PAYLOAD
         if self._request_count != heads:
             self._head_arrived()
         elif not self._head_begun and self._current_request is None:
             self._head_arrived()
             self._head_begun = True
             self._close_after(self._header_timeout)
+
+    def _is_between(self) -> bool:
+        """Whether the connection stands between two requests, nothing of the next one read, its answers taken."""
+        if not self._between or self._paused or self._close or self._force_close:
+            return False
+        waiter = self._waiter
+        return self._request_count == 0 if waiter is None else not waiter.done()
+
+    def _answer_now(self, answer: bytes) -> None:
+        if self._head_deadline is not None:
+            self._head_arrived()
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self.transport is not None:
+            self.transport.write(answer)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""
@@ -94,7 +134,10 @@ class EdgeHandler(RequestHandler):
 
 
 class EdgeServer(web.Server):
-    """Makes one `EdgeHandler` a connection; `refused` is told why a head was not one."""
+    """Makes one `EdgeHandler` a connection.
+
+    `refused` is told why a head was not one; `poll` answers a plain poll from its bytes (`lane.py`), or None.
+    """
 
     def __init__(
         self,
@@ -102,14 +145,21 @@ class EdgeServer(web.Server):
         *,
         header_timeout: float,
         refused: Callable[[Reason], None],
+        poll: Callable[[bytes], bytes | None],
         **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
+        self._poll = poll
         self._header_timeout = header_timeout
         self._refused = refused
 
     def __call__(self) -> RequestHandler:
         """One connection's protocol."""
         return EdgeHandler(
-            self, loop=self._loop, header_timeout=self._header_timeout, refused=self._refused, **self._kwargs
+            self,
+            loop=self._loop,
+            header_timeout=self._header_timeout,
+            refused=self._refused,
+            poll=self._poll,
+            **self._kwargs,
         )

@@ -41,11 +41,15 @@ class PointerDocument:
 
     def answer(self, line: Line, if_none_match: str | None) -> web.Response:
         """200 with the document, or 304 where the caller has it already."""
-        made = self._current(line)
-        headers = {**_HEADERS, "ETag": made.etag}
-        if if_none_match is not None and made.etag in if_none_match:
+        body, headers = self.current(line)
+        if if_none_match is not None and headers["ETag"] in if_none_match:
             return web.Response(status=304, headers=headers)
-        return web.Response(body=made.body, headers=headers)
+        return web.Response(body=body, headers=headers)
+
+    def current(self, line: Line) -> tuple[bytes, dict[str, str]]:
+        """The document's bytes, and the headers it leaves with."""
+        made = self._current(line)
+        return made.body, {**_HEADERS, "ETag": made.etag}
 
     def _current(self, line: Line) -> _Made:
         stamp = (line.generation, line.revision, line.now_serving, line.eras)

@@ -44,7 +44,7 @@ class Visitors:
         self._desks = desks
         self._assets = assets
         self._ready = ready
-        self._pointers = {name: PointerDocument(desk.room) for name, desk in desks.items()}
+        self.pointers = {name: PointerDocument(desk.room) for name, desk in desks.items()}
 
     async def handle(self, request: web.BaseRequest, caller: Caller) -> web.Response:
         """One request whose path begins with `/_gate/`, in every reading."""
@@ -73,7 +73,7 @@ class Visitors:
         line = desk.line
         if line is None:
             return problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
-        return self._pointers[desk.room.name].answer(line, request.headers.get("If-None-Match"))
+        return self.pointers[desk.room.name].answer(line, request.headers.get("If-None-Match"))
 
     async def join(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.Response:
         """Take a place, or be told the one that is held already."""
