@@ -47,7 +47,7 @@ class Canary:
         self._room: Room = next((room for room in config.rooms if room.name == name), config.rooms[0])
         self._base = config.listen_url(listen)
         self._runs = self._failures = 0
-        self._turn_to_page, self._ok = 0.0, True
+        self._turn_to_page, self._ok, self._claimed = 0.0, True, False
 
     def numbers(self) -> dict[str, float]:
         """What came of it so far; empty while it is off."""
@@ -75,7 +75,7 @@ class Canary:
         self._runs += 1
         try:
             self._turn_to_page = await self._walk()
-        except (CanaryError, StoreUnavailableError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (CanaryError, StoreUnavailableError, aiohttp.ClientError, OSError, ValueError, KeyError) as error:
             self._failed(str(error) or type(error).__name__)
             return
         if self._turn_to_page > self._settings["within"]:
@@ -99,17 +99,16 @@ class Canary:
             self._base, headers=headers, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
             ticket, place = await self._join(session)
-            entered = False
+            self._claimed = False
             try:
                 turn = await self._wait_for_turn(place)
                 await self._enter(session, ticket)
-                entered = True
                 return max(self._now() - turn, 0.0)
             finally:
                 line = self._live.line(self._room.name)
                 if line is not None and line.generation == place.generation:
                     with contextlib.suppress(StoreUnavailableError):
-                        await self._store.discount(line, claimed=entered)
+                        await self._store.discount(line, claimed=self._claimed)
 
     async def _join(self, session: aiohttp.ClientSession) -> tuple[str, Place]:
         pre = ""
@@ -144,6 +143,7 @@ class Canary:
     async def _enter(self, session: aiohttp.ClientSession, ticket: str) -> None:
         path, marker = self._settings["path"], self._settings["marker"]
         async with session.get(path, headers={"Gate-Ticket": ticket}, ssl=False, allow_redirects=False) as answer:
+            self._claimed = "Gate-Pass" in answer.headers  # whatever the site answers, the turn was taken
             body = await answer.content.read(_BODY_BYTES_MAX)
         if marker and marker.encode() not in body:
             raise CanaryError(f"the page was answered {answer.status}, without its marker")

@@ -5,13 +5,14 @@ may be the only one or none.
 """
 
 import asyncio
+import hashlib
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
@@ -24,17 +25,22 @@ from gate.admin.watch import Sources, Watch
 from gate.canary import Canary
 from gate.core.meter import Reading
 from gate.core.place import Place
+from gate.core.room import host_matches
+from gate.loop import every
 from gate.operations import RoomOperations
 from gate.parts import Parts
 from gate.preview import Previews
 from gate.sockets import BACKLOG
 from gate.web.assets import Assets, static_root
+from gate.web.edge import EdgeServer
 from gate.web.languages import load_catalogues
 from gate.web.page import fill
 from gate.web.waiting import WaitingPages, safe_back
 
 log = logging.getLogger("gate.control")
 LOOK_SECONDS = 1.0
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_HEAD_SECONDS, _IDLE_SECONDS, _LINE_BYTES = 15.0, 75.0, 8_190
 _DASHBOARD_FILES = ("dashboard.css", "chart.js", "dashboard.js", "icon.svg")
 
 
@@ -74,6 +80,7 @@ class Control:
         token, path = load_or_make_token(config.state_dir, config.admin_token)
         log.info("admin token", extra={"file": str(path) if path else "from the environment"})
         self._operators = Operators(token, config.state_dir / FILE_NAME)
+        self._read_tokens()
         self._operations = RoomOperations(config.rooms, parts.store, parts.ticker, now, self._link)
         self.canary = Canary(config, listen, parts.live, parts.store, now)
         names = tuple(room.name for room in config.rooms)
@@ -84,7 +91,7 @@ class Control:
                 fleet=fleet,
                 now=now,
                 count_active=parts.active.count,
-                entries=parts.store.entries,
+                record=parts.store.record,
                 canary=self.canary.numbers,
                 trends=fleet.trends,
             )
@@ -94,30 +101,46 @@ class Control:
             (*config.server["admin_hosts"], config.server["admin_listen"][0]),
             config.server["open_metrics"],
         )
-        app = make_admin(self._operations, self.watch_all, self._make_pages(names), rules)
+        app = make_admin(self._operations, self.watch_all, self._make_pages(names, token), rules)
+        # The public listener's own protocol: a deadline for heads, and our own words for what is no request.
+        edge = EdgeServer(
+            cast("Handle", app._handle),  # noqa: SLF001  (what aiohttp's own AppRunner hands to its server)
+            request_factory=app._make_request,  # noqa: SLF001
+            header_timeout=_HEAD_SECONDS,
+            refused=lambda _reason: None,
+            poll=lambda _data: None,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=_IDLE_SECONDS,
+            max_line_size=_LINE_BYTES,
+            max_field_size=_LINE_BYTES,
+        )
+        self._app = app
         # A stream of events ends when it is told to (`stop`), not when the last watcher goes.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(edge, shutdown_timeout=1.0)
 
     async def start(self, listener: socket.socket) -> None:
         """Serve on this socket."""
+        self._app.freeze()
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
 
     async def watch(self) -> None:
         """Look at everything once a second, and send the canary, until cancelled."""
         canary = asyncio.ensure_future(self.canary.run())
-        loop = asyncio.get_running_loop()
-        due = loop.time()
         try:
-            while True:
-                await self.watch_all.look()
-                wrong = self._operators.refresh()
-                if wrong:
-                    log.error("tokens unusable", extra={"cause": wrong})
-                due = max(due + LOOK_SECONDS, loop.time())
-                await asyncio.sleep(due - loop.time())
+            await every(LOOK_SECONDS, self._look)
         finally:
             canary.cancel()
+
+    async def _look(self) -> None:
+        self._read_tokens()
+        await self.watch_all.look()
+
+    def _read_tokens(self) -> None:
+        wrong = self._operators.refresh()
+        if wrong:
+            log.error("tokens unusable", extra={"cause": wrong})
 
     async def stop(self) -> None:
         """Let all watchers go and close."""
@@ -129,10 +152,19 @@ class Control:
         now = self._parts.connection.clock.now()
         ticket = self._parts.keys.tokens().mint_ticket(room, place, secrets.token_hex(8), now=now, life=life)
         query = urlencode({"ticket": ticket, "next": safe_back(next_path)})
-        url = f"{self._public_url}/_gate/enter/{room}?{query}"
+        url = f"{self._url_of(room)}/_gate/enter/{room}?{query}"
         return {"room": room, "guest": place.position, "url": url, "expires": int(now + life)}
 
-    def _make_pages(self, names: tuple[str, ...]) -> PageRoutes:
+    def _url_of(self, name: str) -> str:
+        """Where visitors find a room: the gate's own address, unless the room goes by another host."""
+        room = next(room for room in self._parts.config.rooms if room.name == name)
+        parts = urlsplit(self._public_url)
+        if not room.hosts or any(host_matches(pattern, parts.hostname or "") for pattern in room.hosts):
+            return self._public_url
+        host = room.hosts[0].removeprefix("*.")
+        return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"
+
+    def _make_pages(self, names: tuple[str, ...], token: str) -> PageRoutes:
         assets, root = Assets(), static_root()
         catalogues = load_catalogues(root)
         links = {name.replace(".", "_"): assets.add_file(root / name) for name in _DASHBOARD_FILES}
@@ -143,6 +175,9 @@ class Control:
 
         def render(room: str, state: str, ahead: int, language: str) -> str:
             line = self._parts.live.line(room)
-            return previews.render(room, state, ahead, language, line.message if line else "")
+            message, rate = (line.message, line.release_rate) if line else ("", None)
+            return previews.render(room, state, ahead, language, message, rate)
 
-        return PageRoutes(names, dashboard, render, assets.answer, tuple(sorted(catalogues)))
+        # Links outlive a reload, since the token does.
+        key = hashlib.sha256(b"preview:" + token.encode()).digest()
+        return PageRoutes(names, dashboard, render, assets.answer, tuple(sorted(catalogues)), key)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gate.core.errors import Reason
 from gate.core.meter import Count
+from gate.loop import every
 from gate.parts import Parts
 from gate.proxy.origin import Limits, Origin
 from gate.sockets import BACKLOG, tls_context
@@ -126,10 +127,11 @@ class Front:
 
     async def tell_active(self) -> None:
         """Tell the store of the passes made, once a second, until cancelled."""
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            with contextlib.suppress(StoreUnavailableError):
-                await self._parts.active.flush()
+        await every(_FLUSH_SECONDS, self._flush)
+
+    async def _flush(self) -> None:
+        with contextlib.suppress(StoreUnavailableError):
+            await self._parts.active.flush()
 
     def _poll(self, data: bytes) -> bytes | None:
         """On the way out every answer says so, which the lane does not."""

@@ -3,13 +3,13 @@
 The file is looked at once a second by `run`, never during a request: an unknown kid is refused without I/O.
 """
 
-import asyncio
 import logging
 from pathlib import Path
 
 from gate.core.keyring import KeyRing
 from gate.core.tokens import Tokens
 from gate.keyfile import KeyFileError, read
+from gate.loop import every
 
 LOOK_SECONDS = 1.0
 log = logging.getLogger("gate.keys")
@@ -30,9 +30,10 @@ class KeyWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.refresh()
+        await every(LOOK_SECONDS, self._look_again)
+
+    async def _look_again(self) -> None:
+        self.refresh()
 
     def refresh(self) -> None:
         """Read the file if it has changed. A file that cannot be used is told, and the old ring stays."""

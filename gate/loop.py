@@ -1,12 +1,27 @@
-"""The event loop every process of a gate runs on: uvloop's where there is one, twice the throughput of asyncio's."""
+"""The event loop every process of a gate runs on, and work that goes on for as long as the process does."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    from uvloop import new_event_loop
+    from uvloop import new_event_loop  # twice the throughput of asyncio's own
 except ImportError:  # no wheel for this platform; asyncio's own loop does
     from asyncio import new_event_loop
 
-__all__ = ["new_event_loop"]
+__all__ = ["every", "new_event_loop"]
+log = logging.getLogger("gate.loop")
+
+
+async def every(seconds: float, turn: Callable[[], Awaitable[None]]) -> None:
+    """One turn after another until cancelled; a turn that fails is told, and the next one comes all the same."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        try:
+            await turn()
+        except Exception as error:
+            log.exception("fault", exc_info=error)
+        due = max(due + seconds, loop.time())
+        await asyncio.sleep(due - loop.time())

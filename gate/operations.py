@@ -1,16 +1,18 @@
 """What operators do to a room, on this gate's ticker and store; every act goes on record with its actor."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gate.core.errors import Reason, RefusalError
 from gate.core.line import Line
 from gate.core.place import GUEST_ERA, Place
-from gate.core.record import Entry, Note, compose
-from gate.core.release import Advance
+from gate.core.record import Note, compose
+from gate.core.release import settle
 from gate.core.room import Room
 from gate.store.connection import StoreUnavailableError
-from gate.store.rooms import RoomStore, Settings
+from gate.store.room_settings import Settings
+from gate.store.rooms import RecordPage, RoomStore
 from gate.ticker import LostRaceError, Ticker
 
 _RACES_MAX = 20
@@ -57,28 +59,32 @@ class RoomOperations:
         try:
             return await self._ticker.change(self._rooms[room], checked, actor=actor)
         except LostRaceError as error:
-            raise StoreUnavailableError("lost every race") from error
+            raise RefusalError(Reason.REVISION_STALE, "others changed it at the same time; look again") from error
 
     async def advance(self, room: str, by: int, *, actor: str) -> tuple[Line, Line]:
         """Move the pointer by up to `by` places within the era being served, past the rate."""
         for line in self._tries(room):
-            target = min(line.now_serving + by, line.serving.last)
-            moved = Advance(line.serving.number, target, target - line.now_serving, line.at, 0.0)
-            before, after = {"now_serving": line.now_serving}, {"now_serving": target}
+            # What is earned by now is paid first, as a tick would, so that it is not paid again after.
+            lease, rate = self._rooms[room].lease, line.release_rate
+            paid = settle(line, self._now(), rate=rate, burst=line.burst, mode=line.mode, lease=lease)
+            last = next(era.last for era in line.eras if era.number == paid.era)
+            target = min(paid.now_serving + by, last)
+            moved = replace(paid, now_serving=target, released=paid.released + target - paid.now_serving)
+            before, after = {"now_serving": paid.now_serving}, {"now_serving": target}
             note = self._compose(line, actor, "advance", before, after)
             if await self._store.advance(line, moved, (), note):
                 return line, self.line(room) or line
-        raise StoreUnavailableError("lost every race")
+        raise self._lost(room)
 
     async def reset(self, room: str, *, actor: str) -> tuple[Line, Line]:
         """A new generation: an empty line, every old ticket and pass dead."""
         for line in self._tries(room):
             generation = max(line.generation + 1, int(self._now() * 1000))
-            before = {"generation": line.generation, "issued": line.issued, "served": line.issued - line.waiting}
+            before = {"generation": line.generation, "issued": line.visitors, "served": line.let_in}
             note = self._compose(line, actor, "reset", before, {"generation": generation})
             if await self._store.reset(room, generation, note):
                 return line, self.line(room) or line
-        raise StoreUnavailableError("lost every race")
+        raise self._lost(room)
 
     async def link(self, room: str, *, actor: str, life: float, next_path: str) -> dict[str, Any]:
         """A link that sets a pass, for staff and press: a place before all others, outside the line, counted."""
@@ -87,11 +93,17 @@ class RoomOperations:
             note = self._compose(line, actor, "admit", {"guests": line.guests}, {"guests": place.position})
             if await self._store.note(line, note, raises="guests"):
                 return self._make_link(room, place, life, next_path)
-        raise StoreUnavailableError("lost every race")
+        raise self._lost(room)
 
-    async def entries(self, room: str, *, after: int = 0) -> list[Entry]:
-        """The room's record, oldest first, from entry `after` on."""
-        return await self._store.entries(room, after=after)
+    async def record(self, room: str, *, after: int, limit: int) -> RecordPage:
+        """A part of the room's record, oldest first, from entry `after` on."""
+        return await self._store.record(room, after=after, limit=limit)
+
+    def _lost(self, room: str) -> Exception:
+        """Why nothing was done: the store was never heard, or others were first every time."""
+        if self.line(room) is None:
+            return StoreUnavailableError("never heard")
+        return RefusalError(Reason.REVISION_STALE, "others changed it at the same time; look again")
 
     def _tries(self, room: str) -> Any:
         """The line as it is now, each time another gate was first; none while the store was never heard."""

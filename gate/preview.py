@@ -33,11 +33,13 @@ class Previews:
     rooms: dict[str, Room]
     script: str
 
-    def render(self, room_name: str, state: str, ahead: int, language: str, message: str = "") -> str:
+    def render(
+        self, room_name: str, state: str, ahead: int, language: str, message: str = "", rate: float | None = None
+    ) -> str:
         """The page's HTML."""
         room = self.rooms[room_name]
         distance = 0 if state in ("next", "served") else ahead
-        line, ticket = _made_up(room, state, distance, message)
+        line, ticket = _made_up(room, state, distance, message, rate or room.release_rate)
         shown = {"next": "waiting", "form-not-sent": "waiting"}.get(state, state)
         view = View(
             state=shown,
@@ -52,7 +54,7 @@ class Previews:
         return page.replace("<script ", tag, 1)
 
 
-def _made_up(room: Room, state: str, ahead: int, message: str) -> tuple[Line, Ticket]:
+def _made_up(room: Room, state: str, ahead: int, message: str, rate: float) -> tuple[Line, Ticket]:
     """A line in which somebody has so many before him, and his ticket."""
     now = time.time()
     era = int(now * 1000)
@@ -65,7 +67,7 @@ def _made_up(room: Room, state: str, ahead: int, message: str) -> tuple[Line, Ti
         now_serving=serving,
         eras=(Era(era, position + ahead // 2 + 1),),
         at=now,
-        release_rate=room.release_rate,
+        release_rate=rate,
         burst=room.burst,
         mode=mode,
         max_issued=None,

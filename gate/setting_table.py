@@ -94,7 +94,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("room", "idle_per_network", _count(0, 1_000_000), 50, "Idle admissions for clients without cookies, a network; refilled 5/s."),
     Setting("room", "title", values.localized, {}, "The page's title; one text, or a table by language."),
     Setting("room", "message", values.localized, {}, "The site's message on the page; one text, or a table by language."),
-    Setting("room", "logo", values.file, "", "Image file (svg, png, webp, jpg) shown on the page."),
+    Setting("room", "logo", values.image, "", "Image file (svg, png, webp, jpg) shown on the page."),
     Setting("room", "accent", values.colour, "", "Colour of the page's accents, #RRGGBB."),
-    Setting("room", "page", values.file, "", "HTML file that replaces the waiting page."),
+    Setting("room", "page", values.page, "", "HTML file that replaces the waiting page."),
 )  # fmt: skip

@@ -10,21 +10,23 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from gate.admin.trends import Trends
 from gate.app import Doors, Gate
 from gate.control import Fleet
-from gate.crew import Crew
-from gate.loop import new_event_loop
-from gate.settings import Config, ConfigError
+from gate.core.meter import Reading
+from gate.crew import LOOK_SECONDS, Crew
+from gate.loop import every, new_event_loop
+from gate.settings import Config
 from gate.sockets import address, bind_alone, place_of, tls_context
 from gate.store.embedded import EmbeddedStore, start_embedded
 
 log = logging.getLogger("gate.supervisor")
-_LOOK_SECONDS = 0.05
 _STORE_REST_SECONDS = 0.5
 # What cannot change without a new start: whoever changes it is told.
 _FIXED = (("server", "listen"), ("server", "admin_listen"), ("store", "url"), ("store", "state_dir"))
@@ -43,6 +45,7 @@ def serve(config: Config, reload: Callable[[], Config], *, level: int = logging.
         KeyFileError: the key ring cannot be used.
         OSError: an address cannot be had, or a certificate not be used.
     """
+    _take_all_descriptors()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls_context(config.server["tls_cert"], config.server["tls_key"])
     doors = Doors([bind_alone(config.server["listen"])], bind_alone(config.server["admin_listen"]))
@@ -61,15 +64,15 @@ class _Supervisor:
         self, config: Config, reload: Callable[[], Config], doors: Doors, embedded: EmbeddedStore | None, level: int
     ) -> None:
         self._given = config
-        self._config = _settled(config, doors)
-        self._reload = reload
         self._doors = doors
+        self._config = self._settled(config)
+        self._reload = reload
         self._embedded = embedded
         self._store_url = embedded.url if embedded else config.store["url"]
         self._crew = Crew(list(doors.public), self._store_url, level)
-        self._gate: Gate | None = None
-        self._trends = Trends()
         self._office: contextlib.AsyncExitStack | None = None
+        self._offices: list[Callable[[], Reading]] = []
+        self._trends = Trends()
         self._stopping = False
 
     async def run(self) -> None:
@@ -79,50 +82,76 @@ class _Supervisor:
             loop.add_signal_handler(number, told.put_nowait, number)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close_office)
-            await self._open_office(self._config)
+            self._office = await self._open_office(self._config)
             stack.push_async_callback(self._crew.stop)
             if self._embedded is not None:
                 stack.push_async_callback(_cancel, asyncio.ensure_future(_keep_alive(self._embedded)))
             await self._crew.start(self._config, _workers(self._config))
-            stack.push_async_callback(_cancel, asyncio.ensure_future(self._crew.watch()))
+            stack.push_async_callback(_cancel, asyncio.ensure_future(every(LOOK_SECONDS, self._crew.look)))
             self._say_ready()
-            while await told.get() == signal.SIGHUP:
-                await self._take_anew()
+            await self._obey(told)
             log.info("stopping")
             self._stopping = True
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)  # a second signal ends at once
 
+    async def _obey(self, told: "asyncio.Queue[int]") -> None:
+        """Reload for each SIGHUP (several at once are one) until another signal comes, which waits for nothing."""
+        reloading: asyncio.Task[None] | None = None
+        again = False
+        while True:
+            hearing = asyncio.ensure_future(told.get())
+            waited: list[asyncio.Future[Any]] = [hearing, *([reloading] if reloading else [])]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if reloading is not None and reloading.done():
+                reloading = None
+            if not hearing.done():
+                hearing.cancel()
+            elif hearing.result() != signal.SIGHUP:
+                break
+            else:
+                again = True
+            if again and reloading is None:
+                again, reloading = False, asyncio.ensure_future(self._take_anew())
+        if reloading is not None:
+            await _cancel(reloading)
+
     async def _take_anew(self) -> None:
         """SIGHUP: the configuration, keys and certificates as they are now; what is wrong changes nothing."""
+        office = None
         try:
-            config = self._reload()
+            given = self._reload()
+            config = self._settled(given)
             tls_context(config.server["tls_cert"], config.server["tls_key"])
-        except (ConfigError, OSError) as error:
-            log.error("reload refused", extra={"cause": str(error)})  # noqa: TRY400  (its text is for people)
+            office = await self._open_office(config)
+            await self._crew.replace(config, _workers(config))
+        except BaseException as error:
+            if office is not None:
+                await office.aclose()
+            if not isinstance(error, Exception):
+                raise
+            log.error("reload refused", extra={"cause": str(error) or type(error).__name__})  # noqa: TRY400
             return
         for table, key in _FIXED:
-            if getattr(config, table)[key] != getattr(self._given, table)[key]:
+            if getattr(given, table)[key] != getattr(self._given, table)[key]:
                 log.warning("reload", extra={"key": f"{table}.{key}", "cause": "changes only with a new start"})
-        self._config = config = _settled(config, self._doors)
-        await self._crew.replace(config, _workers(config))
-        await self._open_office(config)
+        self._config = config
+        before, self._office = self._office, office
+        if before is not None:
+            await before.aclose()
         log.info("reloaded", extra={"rooms": [room.name for room in config.rooms]})
 
-    async def _open_office(self, config: Config) -> None:
-        """The admin side for a configuration; the one before it closes when the new one serves."""
-        before, gone = self._office, self._gate
-        stack = contextlib.AsyncExitStack()
+    async def _open_office(self, config: Config) -> contextlib.AsyncExitStack:
+        """The admin side for a configuration, serving; whatever counted before is counted on."""
         gate = Gate(config, self._store_url)
-        meters = [gate.parts.meter.read, self._crew.read]
+        self._offices.append(gate.parts.meter.read)
+        meters = [*self._offices, self._crew.read]
         fleet = Fleet(meters, lambda: self._ready(gate), self._crew.counts, self._trends)
         admin = self._doors.admin
         assert admin is not None  # noqa: S101  (bound before anything else)
-        self._gate = await stack.enter_async_context(gate.running(Doors(admin=admin.dup()), fleet))
-        self._office = stack
-        if before is not None and gone is not None:
-            await before.aclose()
-            self._crew.keep(gone.parts.meter.read())
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(gate.running(Doors(admin=admin.dup()), fleet))
+            return stack.pop_all()
 
     async def _close_office(self) -> None:
         if self._office is not None:
@@ -130,6 +159,16 @@ class _Supervisor:
 
     def _ready(self, gate: Gate) -> bool:
         return not self._stopping and self._crew.counts()[0] > 0 and gate.parts.hears_all()
+
+    def _settled(self, config: Config) -> Config:
+        """The configuration with all that cannot change as it was at the start, and the addresses really had."""
+        assert self._doors.admin is not None  # noqa: S101  (bound before anything else)
+        fixed: dict[tuple[str, str], Any] = {(table, key): getattr(self._given, table)[key] for table, key in _FIXED}
+        fixed["server", "listen"] = place_of(self._doors.public[0])
+        fixed["server", "admin_listen"] = place_of(self._doors.admin)
+        server = {**config.server, **{key: value for (table, key), value in fixed.items() if table == "server"}}
+        store = {**config.store, **{key: value for (table, key), value in fixed.items() if table == "store"}}
+        return replace(config, server=server, store=store)
 
     def _say_ready(self) -> None:
         server, admin = self._config.server, self._doors.admin
@@ -147,21 +186,21 @@ class _Supervisor:
 async def _keep_alive(embedded: EmbeddedStore) -> None:
     """Start the embedded store again when it dies; on this thread, to which its life is tied."""
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
         if embedded.revive():
             log.warning("store died", extra={"cause": "started again"})
             await asyncio.sleep(_STORE_REST_SECONDS)
 
 
-def _settled(config: Config, doors: Doors) -> Config:
-    """The configuration with the addresses that were really had: a port 0 has become one."""
-    assert doors.admin is not None  # noqa: S101  (bound before anything else)
-    real = {"listen": place_of(doors.public[0]), "admin_listen": place_of(doors.admin)}
-    return replace(config, server={**config.server, **real})
-
-
 def _workers(config: Config) -> int:
     return config.server["workers"] or os.cpu_count() or 1
+
+
+def _take_all_descriptors() -> None:
+    """As many connections as the system allows; workers inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _cancel(task: "asyncio.Future[None]") -> None:

@@ -8,14 +8,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from gate.core.line import Line
 from gate.core.record import Note, compose
 from gate.core.release import plan, settle
 from gate.core.room import Mode, Room
 from gate.store.connection import StoreUnavailableError
-from gate.store.rooms import RoomStore, Settings, configured, current
+from gate.store.room_settings import Settings, changed_since, configured, current
+from gate.store.rooms import RoomStore
 
 TICK_SECONDS = 0.1
 _RACES_MAX = 20
@@ -35,6 +36,7 @@ class Ticker:
         self._rooms = rooms
         self._now = now
         self._away: set[str] = set()
+        self._changing: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
         """Tick until cancelled. A turn that fails is told once and tried again."""
@@ -70,6 +72,13 @@ class Ticker:
             StoreUnavailableError: the store is away; nothing was changed.
             LostRaceError: other gates wrote first, every time.
         """
+        # One at a time in this process; other gates are raced by compare-and-set.
+        async with self._changing.setdefault(room.name, asyncio.Lock()):
+            return await self._change(room, amend, actor, seed)
+
+    async def _change(
+        self, room: Room, amend: Callable[[Settings], Settings], actor: str, seed: str
+    ) -> tuple[Line, Line]:
         for _ in range(_RACES_MAX):
             line = self._store.live.line(room.name) or await self._store.open(room, configured(room))
             now = current(line)
@@ -102,17 +111,20 @@ class Ticker:
         )
 
     async def _apply_configured(self, room: Room, line: Line) -> Line:
-        """A configuration that has changed since the room last took it speaks; one that has not leaves ops' word."""
+        """What has changed in the configuration since the room last took it speaks; all else leaves ops' word."""
         seed = configured(room).seed()
         if line.seed == seed:
             return line
-        _, line = await self.change(room, lambda _: configured(room), actor=CONFIGURATION, seed=seed)
+        changed = changed_since(line.seed, configured(room))
+        _, line = await self.change(room, lambda now: replace(now, **changed), actor=CONFIGURATION, seed=seed)
         return line
 
     async def _guarded(self, room: Room) -> None:
         try:
             await self.tick(room)
-        except (StoreUnavailableError, LostRaceError) as error:
+        except Exception as error:  # the loop goes on, whatever one turn met
+            if not isinstance(error, (StoreUnavailableError, LostRaceError)):
+                log.exception("fault", exc_info=error)
             if room.name not in self._away and self._store.live.store_away(room.name):
                 self._away.add(room.name)
                 log.warning("store away", extra={"room": room.name, "cause": str(error) or "lost race"})

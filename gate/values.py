@@ -223,6 +223,24 @@ def file(raw: Any) -> str:
     return str(raw)
 
 
+def image(raw: Any) -> str:
+    """An image file that pages may show; empty for none."""
+    if raw and Path(str(raw)).suffix.lower() not in (".svg", ".png", ".webp", ".jpg", ".jpeg"):
+        raise ValueError("the path of an image: svg, png, webp or jpg")
+    return file(raw)
+
+
+def page(raw: Any) -> str:
+    """An HTML file in UTF-8; empty for none."""
+    path = file(raw)
+    try:
+        if path:
+            Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("the path of a readable HTML file in UTF-8") from None
+    return path
+
+
 def room_name(raw: Any) -> str:
     """A room's name: part of cookies, keys and URLs."""
     if not isinstance(raw, str) or not _ROOM_NAME.fullmatch(raw):

@@ -16,7 +16,8 @@ from gate.core.tokens import PreTicket
 from gate.store.connection import Connection
 from gate.store.embedded import start_embedded
 from gate.store.live import Live
-from gate.store.rooms import RoomStore, configured
+from gate.store.room_settings import configured
+from gate.store.rooms import RoomStore
 
 FEW, MANY, BATCH = 10, 100_000, 500
 

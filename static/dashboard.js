@@ -39,10 +39,20 @@
     return `${rough.format(perSecond)}/s`;
   }
 
+  // As it is typed and read back: no thousands apart, a full stop or a comma before decimals.
+  function rateEntry(perSecond) {
+    for (const [unit, seconds] of [["s", 1], ["min", 60], ["h", 3600]]) {
+      const whole = Math.round(perSecond * seconds);
+      if (whole > 0 && Math.abs(perSecond * seconds - whole) < 1e-6 * whole) return `${whole}/${unit}`;
+    }
+    return `${Number(perSecond.toPrecision(6))}/s`;
+  }
+
+  // "1.200" may be meant as twelve hundred or as one and a fifth: three digits behind a mark are not taken.
   function parseRate(text) {
-    const form = /^\s*(\d+(?:\.\d+)?)\s*(?:\/\s*(s|sec|second|m|min|minute|h|hour)\s*)?$/i.exec(text);
+    const form = /^\s*(\d+(?:[.,](?:\d{1,2}|\d{4,}))?)\s*(?:\/\s*(s|sec|second|m|min|minute|h|hour)\s*)?$/i.exec(text);
     if (!form) return null;
-    const rate = Number(form[1]) / { s: 1, m: 60, h: 3600 }[(form[2] || "s")[0].toLowerCase()];
+    const rate = Number(form[1].replace(",", ".")) / { s: 1, m: 60, h: 3600 }[(form[2] || "s")[0].toLowerCase()];
     return rate > 0 && rate <= 1e6 ? rate : null;
   }
 
@@ -128,6 +138,7 @@
       }
       if (mine.signal.aborted) return;
       pill("link", "reconnecting", "bad");
+      for (const id of ["store", "workers", "canary"]) at(id).dataset.level = "";
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
@@ -154,6 +165,7 @@
     if (name === "history") {
       columns = document.columns;
       for (const [room, rows] of Object.entries(document.rooms)) samples[room] = rows.map(named);
+      if (gate && chosen) loadRecord(); // what happened while we were away
       serviceRows = document.service.rows.map((row) => zip(document.service.columns, row));
     }
     if (name === "gate") {
@@ -193,6 +205,7 @@
     if (!names.includes(chosen)) [chosen] = names;
     if (chosen && select.value !== chosen) select.value = chosen;
     if (chosen && !records[chosen]) loadRecord();
+    if (chosen && !at("preview-state").options.length) offerPreviews();
   }
 
   function render() {
@@ -202,10 +215,10 @@
     document.title = `${number.format(now.waiting)} waiting · ${now.room} · gate`;
     set("n-waiting", number.format(now.waiting));
     set("n-waiting-sub", now.oldest_wait ? `the first for ${duration(now.oldest_wait)}` : `${number.format(now.issued)} dealt in all`);
-    set("n-last", !now.waiting ? "nobody" : releases(now) ? duration(now.waiting / now.release_rate) : "held");
+    set("n-last", now.mode === "off" ? "no line" : !now.waiting ? "nobody" : releases(now) ? duration(now.waiting / now.release_rate) : "held");
     set("n-last-sub", now.waiting && releases(now) ? `at ${rateText(now.release_rate)}` : "");
     set("n-rate", `${rough.format(now.measured_rate)}/s`);
-    set("n-rate-sub", releases(now) ? `wanted ${rateText(now.release_rate)}` : `held; ${rateText(now.release_rate)} when resumed`);
+    set("n-rate-sub", releases(now) ? `wanted ${rateText(now.release_rate)}` : now.mode === "off" ? "everybody passes" : `held; ${rateText(now.release_rate)} when resumed`);
     set("n-joins", `${rough.format(now.joins_per_second)}/s`);
     set("n-joins-sub", `${rough.format(now.claims_per_second)}/s come in`);
     set("n-active", number.format(now.active));
@@ -237,7 +250,7 @@
     at("close-room").disabled = now.mode === "closed";
     if (draft === null) {
       at("rate-slider").value = toSlider(now.release_rate);
-      if (document.activeElement !== at("rate-exact")) at("rate-exact").value = rateText(now.release_rate).replace(/[^\d./a-z]/g, "");
+      if (document.activeElement !== at("rate-exact")) at("rate-exact").value = rateEntry(now.release_rate);
     }
     set("rate-now", rateText(now.release_rate));
     at("rate-slider").setAttribute("aria-valuetext", rateText(draft ?? now.release_rate));
@@ -248,6 +261,7 @@
   function renderEffect(now) {
     const same = draft === null || Math.abs(draft - now.release_rate) < 1e-9;
     at("rate-apply").disabled = same;
+    if (!at("rate-exact").validity.valid) return;
     if (draft === null) return set("rate-effect", now.waiting ? `The last in line waits about ${duration(now.waiting / now.release_rate)}${releases(now) ? "" : " once resumed"}.` : "Nobody waits.");
     const change = `${rateText(now.release_rate)} → ${rateText(draft)}`;
     if (!now.waiting) return set("rate-effect", `${change}. Nobody waits.`);
@@ -271,14 +285,15 @@
   }
 
   function said(value) {
-    if (value === null) return "none";
+    if (value === null || value === undefined) return "none";
+    if (typeof value === "string" && (!value || /\s/.test(value))) return `“${value}”`;
     return typeof value === "object" ? JSON.stringify(value) : String(value);
   }
 
   function changeText({ before, after }) {
     if (!before || !after) return "not readable";
     return [...new Set([...Object.keys(before), ...Object.keys(after)])]
-      .map((key) => (key in before ? `${key} ${said(before[key])} → ${said(after[key])}` : `${key} ${said(after[key])}`)).join(", ");
+      .map((key) => (key in before && key in after ? `${key} ${said(before[key])} → ${said(after[key])}` : `${key} ${said(key in after ? after[key] : before[key])}`)).join(", ");
   }
 
   function renderRecord() {
@@ -307,6 +322,7 @@
     at("confirm-typed").value = "";
     at("confirm-typed-line").firstElementChild.textContent = `Type ${typed} to go on`;
     at("confirm-yes").disabled = Boolean(typed);
+    at("confirm-no").onclick = () => dialog.close("no");
     at("confirm-typed").oninput = () => { at("confirm-yes").disabled = at("confirm-typed").value !== typed; };
     dialog.returnValue = "";
     dialog.showModal();
@@ -315,10 +331,12 @@
 
   function setDraft(rate, from) {
     draft = rate;
+    if (from !== "exact") at("rate-exact").setCustomValidity("");
     const now = room();
     if (!now) return;
+    if (rate === null) at("rate-exact").value = rateEntry(now.release_rate);
     if (rate !== null && from !== "slider") at("rate-slider").value = toSlider(rate);
-    if (rate !== null && from !== "exact") at("rate-exact").value = rateText(rate).replace(/[^\d./a-z]/g, "");
+    if (rate !== null && from !== "exact") at("rate-exact").value = rateEntry(rate);
     renderControls(now);
   }
 
@@ -327,7 +345,11 @@
     const rate = parseRate(event.target.value);
     event.target.setCustomValidity(rate === null ? "300/s, 30/min or a number of visitors a second" : "");
     if (rate !== null) setDraft(rate, "exact");
-    else at("rate-apply").disabled = true;
+    else {
+      draft = null;
+      at("rate-apply").disabled = true;
+      set("rate-effect", "A rate is 300/s, 30/min or a number of visitors a second.");
+    }
   });
   at("rate-form").addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -339,7 +361,10 @@
       title: `${rateText(now.release_rate)} → ${rateText(wanted)}?`,
       text: `That is ${rough.format(factor)} times ${wanted > now.release_rate ? "faster" : "slower"}. ${at("rate-effect").textContent}`,
       yes: `Set ${rateText(wanted)}`,
-    }))) return;
+    }))) {
+      toast(`${now.room} stays at ${rateText(now.release_rate)}.`);
+      return setDraft(null);
+    }
     const headers = { "If-Match": `"${now.revision}"` };
     if (await act(() => call("PATCH", path(), { release_rate: wanted }, headers), (after) => `${after.room}: ${rateText(after.release_rate)}`)) setDraft(null);
   });
@@ -361,9 +386,8 @@
   at("advance-form").addEventListener("submit", async (event) => {
     event.preventDefault();
     const by = Number(at("advance").value);
-    const before = room();
     const sure = by <= 100 || (await ask({ title: `Let ${number.format(by)} in now?`, text: "They come at once, past the rate.", yes: "Let in" }));
-    if (sure) act(() => call("POST", path("/advance"), { by }), (after) => `${number.format(after.served - before.served)} let in.`);
+    if (sure) act(() => call("POST", path("/advance"), { by }), () => `Let in: up to ${number.format(by)} of those who wait.`);
   });
   at("reset").addEventListener("click", async () => {
     const now = room();
@@ -373,6 +397,7 @@
       yes: "Reset the line",
       typed: chosen,
     });
+    if (!sure) toast(`${now.room} was not reset.`);
     if (sure) act(() => call("POST", path("/reset"), { confirm: now.room }), (after) => `${after.room} begins anew.`);
   });
   at("room").addEventListener("change", (event) => {
@@ -403,6 +428,13 @@
     } catch (error) {
       toast(error.message, "bad");
     }
+  }
+  async function offerPreviews() {
+    at("preview-state").add(new Option("waiting", "waiting"));
+    const made = await call("POST", path("/preview"), {}).catch(() => null);
+    if (!made) return;
+    fillOptions("preview-state", made.states, "waiting");
+    fillOptions("preview-language", made.languages, "en");
   }
   function fillOptions(id, values, wanted) {
     if (at(id).options.length === values.length) return;
@@ -441,8 +473,6 @@
   async function open() {
     document.documentElement.dataset.view = "board";
     listen();
-    fillOptions("preview-state", ["waiting"], "waiting");
-    fillOptions("preview-language", ["en"], "en");
   }
 
   const charts = {

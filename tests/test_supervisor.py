@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import ssl
+import subprocess
+import sys
 
 import aiohttp
 import pytest
@@ -253,12 +255,81 @@ def _lives(pid):
 async def test_an_address_that_is_taken_is_told(tmp_path, origin):
     """Exit 2 and one line, although workers could share it."""
     async with gate_tree(tmp_path / "gate", origin.url, OFF) as tree:
-        import subprocess
-        import sys
-
         place = tree.url.removeprefix("http://")
         command = [sys.executable, "-m", "gate", "serve", "--origin", origin.url, "--listen", place]
         command += ["--admin", "127.0.0.1:0", "--state-dir", str(tmp_path / "other")]
         said = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
         assert said.returncode == 2
         assert "cannot listen: Address already in use" in said.stderr
+
+
+async def test_whatever_is_wrong_with_a_reload_changes_nothing(tree):
+    """A key file that is none, a certificate that is not there: told, and the gate serves on as it was."""
+    before, keys = tree.workers(), tree.folder / "state" / "keys.json"
+    good = keys.read_bytes()
+    keys.write_text("{broken")
+    tree.tell(signal.SIGHUP)
+    told = await tree.until("reload refused")
+    assert "not a key ring" in told["cause"]
+    keys.write_bytes(good)
+    (tree.folder / "gate.toml").write_text(TWO + 'tls_cert = "nowhere.pem"\n' + OFF)
+    tree.tell(signal.SIGHUP)
+    await tree.until("reload refused", 2)
+    assert tree.workers() == before
+    assert (await get(tree.url + "/x"))[0] == 200
+    assert (await get(f"{tree.admin}/readyz"))[0] == 200
+
+
+async def test_what_needs_a_new_start_is_told_and_left(tree):
+    """Another store in the file: said in the log, and not taken."""
+    (tree.folder / "gate.toml").write_text(TWO + '[store]\nurl = "redis://127.0.0.1:1"\n' + OFF)
+    tree.tell(signal.SIGHUP)
+    await tree.until("reloaded")
+    assert any(line.get("key") == "store.url" for line in tree.log)
+    assert (await get(tree.url + "/x"))[0] == 200
+    assert (await get(f"{tree.admin}/readyz"))[0] == 200
+
+
+async def test_the_end_does_not_wait_for_reloads(tree):
+    """Ten SIGHUPs and a SIGTERM: gone within seconds, an answer under way finished."""
+    for _ in range(10):
+        tree.tell(signal.SIGHUP)
+    await asyncio.sleep(0.3)
+    tree.tell(signal.SIGTERM)
+    async with asyncio.timeout(8):
+        await asyncio.to_thread(tree.process.wait, 20)
+    assert tree.process.returncode == 0
+
+
+async def test_workers_that_cannot_be_had_are_had_when_they_can(tree):
+    """No descriptor left when a worker dies: told, tried again, and whole again once there are some."""
+    import resource
+
+    pid = tree.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, hard))
+    os.kill(tree.workers()[0], signal.SIGKILL)
+    await tree.until("worker did not start")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    async with asyncio.timeout(10):
+        while len(tree.workers()) < 2:
+            await asyncio.sleep(0.1)
+    assert (await get(tree.url + "/x"))[0] == 200
+
+
+async def test_nothing_is_imported_from_where_it_was_started(tmp_path, origin, monkeypatch):
+    """A `secrets.py` in the current directory is somebody else's."""
+    (tmp_path / "secrets.py").write_text("raise SystemExit('hijacked')\n")
+    command = "import sys; sys.path[0] = sys.argv.pop(1); from gate.cli import main; main()"
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", command, root, "serve", "--origin", origin.url, "--listen", "127.0.0.1:0", "--admin",
+        "127.0.0.1:0", "--state-dir", str(tmp_path / "state"), cwd=tmp_path, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(20):
+        while b'"event":"ready"' not in (line := await process.stderr.readline()):
+            assert b"hijacked" not in line
+            assert line
+    process.terminate()
+    await process.communicate()

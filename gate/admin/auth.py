@@ -4,6 +4,7 @@ The operator's own token is made at first start in the file `admin-token` (0600)
 Further ones are named in `admin-tokens.json` by digest alone (`tokenfile.py`); it is read again when it changes.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -14,24 +15,34 @@ from pathlib import Path
 from gate.admin.tokenfile import NamedToken, Scope, TokenFileError, read_tokens
 
 _TOKEN_BYTES = 32
+_TOKEN_LENGTH_MIN = 8
 FAILURES_MAX = 10
 REFILL_SECONDS = 6.0
 _PEERS_MAX = 10_000
 
 
 def load_or_make_token(state_dir: Path, given: str) -> tuple[str, Path | None]:
-    """The operator's token, and the file it is kept in; a token given by the environment is in no file."""
+    """The operator's token, and the file it is kept in; a token given by the environment is in no file.
+
+    Raises:
+        TokenFileError: the file holds none.
+    """
     if given:
         return given, None
     path = state_dir / "admin-token"
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return path.read_text().strip(), path
-    with os.fdopen(handle, "w") as file:
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
-        file.write(token + "\n")
+    if not path.exists():
+        # Written beside and linked into place, so that no reader meets an empty file.
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+        with contextlib.suppress(FileExistsError):  # another gate was first
+            os.link(beside, path)
+        beside.unlink()
+    token = path.read_text(encoding="utf-8").strip()
+    if len(token) < _TOKEN_LENGTH_MIN:
+        raise TokenFileError(f"{path}: holds no token; remove it, and the next start makes one")
     return token, path
 
 
@@ -49,9 +60,8 @@ class Operators:
     def __init__(self, token: str, named: Path) -> None:
         self._own = NamedToken("operator", Scope.OPERATE, hashlib.sha256(token.encode()).hexdigest())
         self._path = named
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, ...] | None = None
         self._named: tuple[NamedToken, ...] = ()
-        self.refresh()
 
     def refresh(self) -> str:
         """Read the named tokens if their file has changed; what is wrong with it, if anything is. Then none is good."""
@@ -66,8 +76,14 @@ class Operators:
             return str(error)
         return ""
 
+    def knows(self, name: str) -> bool:
+        """Whether there is still a token of this name."""
+        return any(token.name == name for token in (self._own, *self._named))
+
     def find(self, shown: str) -> Operator | None:
         """Whose token this is; every one is compared, in constant time."""
+        if not shown:
+            return None
         digest, found = hashlib.sha256(shown.encode("utf-8", "surrogateescape")).hexdigest(), None
         for token in (self._own, *self._named):
             if hmac.compare_digest(digest, token.digest):
@@ -99,9 +115,9 @@ class Failures:
         return min(level + (now - at) / REFILL_SECONDS, float(FAILURES_MAX))
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_mode

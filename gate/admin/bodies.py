@@ -14,6 +14,7 @@ from gate.core.room import Mode
 MESSAGE_LENGTH_MAX = 500
 BURST_MAX = 1e9
 COUNT_MAX = 2**40
+_DIGITS_MAX = 15
 Fields = dict[str, Callable[[Any], Any]]
 
 
@@ -29,7 +30,7 @@ async def read_body(request: web.Request) -> dict[str, Any]:
         body = orjson.loads(await request.read())
     except web.HTTPRequestEntityTooLarge:
         raise RefusalError(Reason.TOO_LARGE) from None
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, web.RequestPayloadError):
         body = None
     if not isinstance(body, dict):
         raise RefusalError(Reason.BAD_REQUEST, "the body must be a JSON object")
@@ -67,7 +68,7 @@ def read_revision(request: web.Request) -> int | None:
     if match in ("", "*"):
         return None
     match = match.removeprefix("W/").strip('"')
-    if not match.isdecimal() or not match.isascii():
+    if not match.isdecimal() or not match.isascii() or len(match) > _DIGITS_MAX:
         raise RefusalError(Reason.BAD_REQUEST, "If-Match must be a revision, a whole number")
     return int(match)
 
@@ -87,9 +88,21 @@ def text(most: int) -> Callable[[Any], str]:
     """A text of bounded length."""
 
     def read(raw: Any) -> str:
-        if not isinstance(raw, str) or len(raw) > most:
-            raise ValueError(f"must be a text of at most {most} characters")
+        if not isinstance(raw, str) or len(raw) > most or not raw.replace("\n", "").isprintable():
+            raise ValueError(f"must be a text of at most {most} characters, without control characters")
         return raw
+
+    return read
+
+
+def path(most: int) -> Callable[[Any], str]:
+    """A path of the site itself."""
+
+    def read(raw: Any) -> str:
+        value = text(most)(raw)
+        if not value.startswith("/") or value.startswith(("//", "/\\")) or "\n" in value:
+            raise ValueError("must be a path of the site, which begins with one /")
+        return value
 
     return read
 

@@ -1,6 +1,5 @@
 """The documents of the admin API: a room, its record, the gate as a whole."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +9,7 @@ from gate.admin.trends import Sample, Service
 from gate.core.line import Line
 from gate.core.place import Place
 from gate.core.record import Entry, Head
+from gate.store.rooms import RecordPage
 
 
 def room_document(line: Line, sample: Sample | None) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def room_document(line: Line, sample: Sample | None) -> dict[str, Any]:
         "burst": line.burst,
         "max_issued": line.max_issued,
         "message": line.message,
-        "issued": line.issued - line.canaries,
+        "issued": line.visitors,
         "now_serving": line.now_serving,
-        "served": line.issued - line.waiting,
+        "served": line.let_in,
         "waiting": line.waiting,
         "claimed": line.claimed,
         "guests": line.guests,
@@ -52,13 +52,14 @@ def head_document(head: Head) -> dict[str, Any] | None:
     return {"number": head.number, "hash": head.digest} if head.number else None
 
 
-def record_document(line: Line, entries: Iterable[Entry]) -> dict[str, Any]:
-    """A record: what each entry says, and the exact text that its hash is of."""
+def record_document(room: str, page: RecordPage) -> dict[str, Any]:
+    """A part of a record: what each entry says, and the exact text that its hash is of."""
     return {
-        "room": line.room,
-        "since": head_document(line.record_since),
-        "head": head_document(line.record),
-        "entries": [entry_document(entry) for entry in entries],
+        "room": room,
+        "since": head_document(page.since),
+        "head": head_document(page.head),
+        "entries": [entry_document(entry) for entry in page.entries],
+        "more": page.more,
     }
 
 

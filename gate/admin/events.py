@@ -7,6 +7,7 @@ up is let go: it comes back and hears `history` again.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -29,7 +30,7 @@ class Events:
     """All watchers of this process."""
 
     def __init__(self) -> None:
-        self._watchers: set[asyncio.Queue[bytes | None]] = set()
+        self._watchers: dict[asyncio.Queue[bytes | None], web.Request] = {}
 
     def send(self, name: str, document: Any) -> None:
         """Tell every watcher."""
@@ -40,10 +41,10 @@ class Events:
             try:
                 queue.put_nowait(event)
             except asyncio.QueueFull:
-                self._watchers.discard(queue)
-                while not queue.empty():
-                    queue.get_nowait()
-                queue.put_nowait(None)
+                # It does not read; only an end of its connection gets its handler out of a write.
+                transport = self._watchers.pop(queue).transport
+                if transport is not None:
+                    transport.abort()
 
     def close(self) -> None:
         """Let all go."""
@@ -51,8 +52,10 @@ class Events:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
 
-    async def stream(self, request: web.Request, first: list[bytes]) -> web.StreamResponse:
-        """Answer one watcher until it goes, or we do.
+    async def stream(
+        self, request: web.Request, first: list[bytes], still_good: Callable[[], bool]
+    ) -> web.StreamResponse:
+        """Answer one watcher until it goes, or we do, or its token is good no more.
 
         Raises:
             RefusalError: `rate-limited` where too many watch already.
@@ -60,17 +63,17 @@ class Events:
         if len(self._watchers) >= _WATCHERS_MAX:
             raise RefusalError(Reason.RATE_LIMITED, "too many watch already", retry_after=10)
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND_MAX)
-        self._watchers.add(queue)
+        self._watchers[queue] = request
         try:
             answer = web.StreamResponse(headers=_HEADERS)
             await answer.prepare(request)
             await answer.write(b"retry: 1000\n\n" + b"".join(first))
-            while (event := await queue.get()) is not None:
+            while (event := await queue.get()) is not None and still_good():
                 await answer.write(event)
         except ConnectionError:
             pass  # the watcher has gone
         finally:
-            self._watchers.discard(queue)
+            self._watchers.pop(queue, None)
         return answer
 
 

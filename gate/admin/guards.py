@@ -29,7 +29,7 @@ JSON_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Server": "gate",
 }
-_METHOD_NOT_ALLOWED = 405
+_NOT_FOUND = 404
 
 
 def problem(reason: Reason, detail: str = "", *, retry_after: int | None = None) -> web.Response:
@@ -51,8 +51,12 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
         return problem(error.reason, error.detail, retry_after=error.retry_after)
     except StoreUnavailableError:
         return problem(Reason.STORE_UNAVAILABLE, retry_after=1)
+    except web.HTTPMethodNotAllowed as error:
+        refused = problem(Reason.METHOD_NOT_ALLOWED)
+        refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return refused
     except web.HTTPException as error:
-        return problem(Reason.METHOD_NOT_ALLOWED if error.status == _METHOD_NOT_ALLOWED else Reason.NOT_FOUND)
+        return problem(Reason.NOT_FOUND if error.status == _NOT_FOUND else Reason.BAD_REQUEST)
 
 
 def know_host(allowed: tuple[str, ...]) -> Any:
@@ -85,16 +89,11 @@ def ask_for_token(operators: Operators, open_paths: Callable[[str], bool]) -> An
     async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
         if open_paths(request.path):
             return await handler(request)
-        peer, now = request.remote or "", time.monotonic()
-        wait = failures.wait(peer, now)
-        if wait > 0:
-            raise RefusalError(Reason.RATE_LIMITED, "too many wrong tokens", retry_after=math.ceil(wait))
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         operator = operators.find(shown.strip()) if scheme.lower() == "bearer" else None
         if operator is None:
             if shown:
-                failures.add(peer, now)
-                log.warning("token refused", extra={"reason": Reason.UNAUTHORIZED.value})
+                _count_failure(failures, network_of(request.remote or ""))
             raise RefusalError(Reason.UNAUTHORIZED)
         if operator.scope is not Scope.OPERATE and request.method not in SAFE_METHODS:
             raise RefusalError(Reason.FORBIDDEN, f"the token {operator.name} may read, not operate")
@@ -102,6 +101,23 @@ def ask_for_token(operators: Operators, open_paths: Callable[[str], bool]) -> An
         return await handler(request)
 
     return ask
+
+
+def _count_failure(failures: Failures, peer: str) -> None:
+    """Who guesses is soon told nothing but to wait. A right token is never refused for what a neighbour guessed."""
+    now = time.monotonic()
+    wait = failures.wait(peer, now)
+    if wait > 0:
+        raise RefusalError(Reason.RATE_LIMITED, "too many wrong tokens", retry_after=math.ceil(wait))
+    failures.add(peer, now)
+    log.warning("token refused", extra={"reason": Reason.UNAUTHORIZED.value})
+
+
+def network_of(address: str) -> str:
+    """An address, or the /64 that one host has of IPv6."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
 
 
 def _is_address(text: str) -> bool:

@@ -89,8 +89,8 @@ def _of_rooms(rooms: tuple[RoomNow, ...]) -> Iterator[Metric]:
         make = _counter if counts else _gauge
         return make(name, help_text, ("room",), [((room.line.room,), value(room)) for room in rooms])
 
-    yield each("gate_issued", "Places dealt.", lambda room: room.line.issued - room.line.canaries, counts=True)
-    yield each("gate_served", "Places that may enter.", lambda room: room.line.issued - room.line.waiting, counts=True)
+    yield each("gate_issued", "Places dealt.", lambda room: room.line.visitors, counts=True)
+    yield each("gate_served", "Places that may enter.", lambda room: room.line.let_in, counts=True)
     yield each("gate_claimed", "Places that have entered from the line.", lambda room: room.line.claimed, counts=True)
     yield each("gate_guests", "Links for staff and press.", lambda room: room.line.guests, counts=True)
     yield each("gate_now_serving", "The pointer within its era.", lambda room: room.line.now_serving)

@@ -6,7 +6,6 @@ may see, but only through a link that the API has made, good for an hour.
 
 import hashlib
 import hmac
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,13 +49,19 @@ class PageRoutes:
     """The handlers. `dashboard` is its HTML, `languages` what the waiting page speaks."""
 
     def __init__(
-        self, rooms: tuple[str, ...], dashboard: str, render: Render, file: File, languages: tuple[str, ...]
+        self,
+        rooms: tuple[str, ...],
+        dashboard: str,
+        render: Render,
+        file: File,
+        languages: tuple[str, ...],
+        key: bytes,
     ) -> None:
         self._rooms = rooms
         self._dashboard = dashboard.encode()
         self._render = render
         self._file = file
-        self._key = secrets.token_bytes(32)
+        self._key = key
         self._languages = languages
         self._fields: Fields = {
             "state": one_of(*PREVIEW_STATES),

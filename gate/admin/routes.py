@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gate.admin.auth import Operators
-from gate.admin.guards import answer_refusals, ask_for_token, know_host, refuse_other_sites
+from gate.admin.guards import OPERATOR, answer_refusals, ask_for_token, know_host, refuse_other_sites
 from gate.admin.metrics import CONTENT_TYPE, Metrics
 from gate.admin.openapi import description
 from gate.admin.pages import PageRoutes
@@ -36,7 +36,7 @@ def make_admin(operations: Operations, watch: Watch, pages: PageRoutes, rules: R
         ],
         client_max_size=_BODY_BYTES_MAX,
     )
-    rooms, gate = RoomRoutes(operations, watch), _GateRoutes(watch)
+    rooms, gate = RoomRoutes(operations, watch), _GateRoutes(watch, rules.operators)
     app.router.add_routes(
         [
             web.get("/", pages.dashboard),
@@ -46,7 +46,7 @@ def make_admin(operations: Operations, watch: Watch, pages: PageRoutes, rules: R
             web.get("/readyz", gate.readyz),
             web.get("/metrics", gate.metrics),
             web.get("/api/openapi.json", gate.openapi),
-            web.get("/api/events", gate.events),
+            web.get("/api/events", gate.events, allow_head=False),
             web.get("/api/gate", gate.show),
             web.get("/api/rooms", rooms.list_rooms),
             web.get("/api/rooms/{room}", rooms.show),
@@ -64,8 +64,9 @@ def make_admin(operations: Operations, watch: Watch, pages: PageRoutes, rules: R
 class _GateRoutes:
     """What is about the gate as a whole."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, operators: Operators) -> None:
         self._watch = watch
+        self._operators = operators
         self._metrics = Metrics(watch.now)
 
     async def livez(self, _request: web.Request) -> web.Response:
@@ -91,7 +92,8 @@ class _GateRoutes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """The same, as it happens."""
-        return await self._watch.events.stream(request, self._watch.history())
+        name = request[OPERATOR].name
+        return await self._watch.events.stream(request, self._watch.history(), lambda: self._operators.knows(name))
 
 
 def _is_open(path: str, *, open_metrics: bool) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 FILE_NAME = "admin-tokens.json"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _RESERVED = ("operator", "configuration", "gate")
 _TOKEN_BYTES = 32
 
@@ -50,7 +51,7 @@ def read_tokens(path: Path) -> tuple[NamedToken, ...]:
         if mode & 0o077:
             raise TokenFileError(f"{path}: is open to others (mode {mode:o}); run: chmod 600 {path}")
         rows = json.loads(path.read_bytes())
-        return tuple(NamedToken(str(row["name"]), Scope(row["scope"]), str(row["digest"])) for row in rows)
+        return tuple(NamedToken(str(row["name"]), Scope(row["scope"]), _digest(row["digest"])) for row in rows)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -82,6 +83,12 @@ def remove_token(path: Path, name: str) -> None:
     if len(left) == len(known):
         raise TokenFileError(f"{name[:40]}: no such token")
     _write(path, left)
+
+
+def _digest(text: str) -> str:
+    if not _DIGEST.fullmatch(text):
+        raise ValueError("not a digest")
+    return text
 
 
 def _write(path: Path, tokens: tuple[NamedToken, ...]) -> None:

@@ -75,7 +75,7 @@ class Trends:
         if samples is None or self._generations[line.room] != line.generation:
             samples = self._rooms[line.room] = deque(_from_history(line), maxlen=SAMPLES_MAX)
             self._generations[line.room] = line.generation
-        served, issued = line.issued - line.waiting, line.issued - line.canaries
+        served, issued = line.let_in, line.visitors
         past = _before(samples, now - _WINDOW_SECONDS)
         seconds = max(now - past.time, 1.0) if past else 1.0
 

@@ -4,6 +4,7 @@ Owns the trends, the events and the numbers for `/metrics`; changes nothing. Lin
 from all processes' meters, active passes from the store.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import astuple, dataclass, fields
@@ -15,9 +16,9 @@ from gate.admin.metrics import Now, RoomNow
 from gate.admin.trends import Sample, Service, Trends
 from gate.core.line import Line
 from gate.core.meter import Reading
-from gate.core.record import Entry
 from gate.store.connection import StoreUnavailableError
 from gate.store.live import Live
+from gate.store.rooms import RecordPage
 
 _COLUMNS = [field.name for field in fields(Sample)]
 _SERVICE_COLUMNS = [field.name for field in fields(Service)]
@@ -45,7 +46,7 @@ class Sources:
     fleet: Fleet
     now: Callable[[], float]
     count_active: Callable[[str, int, float], Awaitable[int]]
-    entries: Callable[..., Awaitable[list[Entry]]]
+    record: Callable[..., Awaitable[RecordPage]]
     canary: Callable[[], dict[str, float]]
     trends: Trends
 
@@ -60,6 +61,7 @@ class Watch:
         self._trends = sources.trends
         self._service: Service | None = None
         self._told: dict[str, int] = {}
+        self._telling = asyncio.Lock()
 
     async def look(self) -> None:
         """Take one sample of everything and tell whoever watches."""
@@ -74,21 +76,22 @@ class Watch:
     async def tell(self) -> None:
         """Send the present state, and what was put on record since the last time."""
         self.events.send("gate", self.gate())
-        for name in self._sources.rooms:
-            line = self._sources.live.line(name)
-            if line is None:
-                continue
-            told = self._told.setdefault(name, line.record.number)
-            if line.record.number != told:
-                await self._tell_record(line, told if line.record.number > told else 0)
+        async with self._telling:  # or two at once would tell an entry twice
+            for name in self._sources.rooms:
+                line = self._sources.live.line(name)
+                if line is not None:
+                    await self._tell_record(line)
 
-    async def _tell_record(self, line: Line, after: int) -> None:
+    async def _tell_record(self, line: Line) -> None:
+        told = self._told.setdefault(line.room, line.record.number)
+        if line.record.number == told:
+            return
         try:
-            entries = await self._sources.entries(line.room, after=after)
+            page = await self._sources.record(line.room, after=told if line.record.number > told else 0)
         except StoreUnavailableError:
             return  # told when the store is back
-        self._told[line.room] = line.record.number
-        for entry in entries:
+        for entry in page.entries:
+            self._told[line.room] = entry.head.number
             self.events.send("log", {"room": line.room, **entry_document(entry)})
 
     def room(self, line: Line) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class AdminClient:
     def _open(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Any:
         headers = {"Authorization": f"Bearer {self.access.token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
+        if not self.access.url.startswith(("http://", "https://")):
+            raise click.ClickException(f"{self.access.url} is no address; it must be http://HOST:PORT")
         request = Request(self.access.url + path, data=data, headers=headers, method=method)  # noqa: S310  (ours)
         try:
             return urlopen(request, timeout=timeout)  # noqa: S310  (the operator named it)
@@ -77,6 +79,8 @@ class AdminClient:
             return f"{self.access.url} answered {error.code}; is this the admin listener?"
         if problem["type"] == "unauthorized":
             folder = self.access.state_dir
+            if self.access.token:
+                return f"the token was refused; it came from GATE_ADMIN_TOKEN, or else from admin-token in {folder}"
             return (
                 f"{said} Set GATE_ADMIN_TOKEN, or GATE_STATE_DIR to the folder with admin-token (looked in {folder})."
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from gate.child import python
 from gate.commands.serve import load_or_exit, run_or_exit
 from gate.store.embedded import dies_with
 from gate.values import listen as listen_address
@@ -111,7 +112,7 @@ def _wait_for(place: tuple[str, int]) -> None:
 
 def _child(module: str, options: dict[str, object]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603  (our own module)
-        [sys.executable, "-m", module, json.dumps(options)],
+        python(module, json.dumps(options)),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         preexec_fn=dies_with(os.getpid()) if sys.platform == "linux" else None,

@@ -28,10 +28,16 @@ def command(client: AdminClient, room: str, checks: bool, noted: str | None, as_
         click.echo(json.dumps(record["entries"], indent=1))
     else:
         for entry in record["entries"]:
-            said = words.change(entry["before"], entry["after"])
-            click.echo(f"{entry['number']:>5}  {words.moment(entry['time'])}  {entry['actor']}  {entry['act']}  {said}")
+            click.echo(_line(entry))
     if checks or noted:
         _check(room, record, noted)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """One entry, on one line whatever is in it."""
+    who, act = words.plain(entry["actor"]), words.plain(entry["act"])
+    said = words.change(entry["before"], entry["after"])
+    return f"{entry['number']:>5}  {words.moment(entry['time'])}  {who}  {act}  {said}"
 
 
 def _fetch(client: AdminClient, room: str) -> dict[str, Any]:

@@ -17,4 +17,6 @@ def command(client: AdminClient, room: str, text: str) -> None:
       gate message sale "Doors open at 20:00; the line moves on at ten."
     """
     after = client.patch(room, message=text)
-    click.echo(f"{room}: {after['waiting']:,} read: {after['message']}" if text else f"{room}: no message.")
+    click.echo(
+        f"{room}: shown to {after['waiting']:,} who wait: {after['message']}" if text else f"{room}: no message."
+    )

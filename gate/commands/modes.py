@@ -16,7 +16,7 @@ def _set(client: AdminClient, room: str, mode: str) -> None:
 
 
 _MEANING = {
-    "hold": "nobody is let in, {waiting:,} keep their places.",
+    "hold": "nobody is let in, {waiting:,} keep their places, newcomers may join.",
     "auto": "{waiting:,} wait.",
     "closed": "no newcomers; {waiting:,} in line are still let in.",
 }
@@ -52,7 +52,7 @@ def resume(client: AdminClient, room: str) -> None:
 @click.argument("room")
 @with_admin
 def close(client: AdminClient, room: str) -> None:
-    """Take no newcomers; those in line are still let in.
+    """Take no newcomers; those in line are still let in. `gate resume` opens the room again.
 
     \b
     Example:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gate.admin.tokenfile import TokenFileError
 from gate.crew import WorkerError
 from gate.keyfile import KeyFileError
 from gate.settings import Config, ConfigError, Fault, load, warnings
@@ -32,7 +33,7 @@ def run_or_exit(config: Config, reload: Callable[[], Config], *, level: int = lo
     start_logging(level=level)
     try:
         serve(config, reload, level=level)
-    except (EmbeddedStoreError, KeyFileError) as error:
+    except (EmbeddedStoreError, KeyFileError, TokenFileError) as error:
         click.echo(f"gate: {error}", err=True)
         raise SystemExit(2) from None
     except OSError as error:

@@ -18,6 +18,11 @@ def command(context: click.Context, state_dir: str | None) -> None:
     Example:
       gate tokens add grafana --scope read
     """
+    folder = admin_access(url=None, state_dir=state_dir).state_dir
+    if not folder.is_dir():
+        raise click.ClickException(
+            f"{folder} is no state directory; name the gate's with --state-dir or GATE_STATE_DIR"
+        )
     context.obj = admin_access(url=None, state_dir=state_dir).state_dir / FILE_NAME
 
 
@@ -34,10 +39,21 @@ def list_tokens(path: Path) -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.option("--scope", type=click.Choice([*Scope]), default=Scope.READ, show_default=True, help="What it opens.")
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in Scope]),
+    default=Scope.READ.value,
+    show_default=True,
+    help="What it opens.",
+)
 @click.pass_obj
 def add(path: Path, name: str, scope: str) -> None:
-    """Make a token; it is printed once."""
+    """Make a token; it is printed once.
+
+    \b
+    Example:
+      gate tokens add ann --scope operate
+    """
     try:
         click.echo(add_token(path, name, Scope(scope)))
     except TokenFileError as error:

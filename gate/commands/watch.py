@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gate.commands import words
-from gate.commands.admin_client import AdminClient, with_admin
+from gate.commands.admin_client import AdminClient, room_path, with_admin
 from gate.commands.status import table
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -88,7 +88,7 @@ def sparkline(values: list[float]) -> str:
 
 @click.command()
 @click.argument("room", required=False)
-@click.option("--seconds", type=float, help="End by itself after so long; else Ctrl-C ends it.")
+@click.option("--seconds", type=click.FloatRange(0), help="End by itself after so long; else Ctrl-C ends it.")
 @with_admin
 def command(client: AdminClient, room: str | None, seconds: float | None) -> None:
     """Watch the line live, with everything that is done to it.
@@ -97,7 +97,12 @@ def command(client: AdminClient, room: str | None, seconds: float | None) -> Non
     Example:
       gate watch sale
     """
+    client.get(room_path(room) if room else "/api/gate")  # who cannot be asked is told before the screen is taken
     screen, console = _Screen(room), Console()
+    for name in [room] if room else [each["room"] for each in client.get("/api/rooms")["rooms"]]:
+        head = client.get(room_path(name))["log_head"] or {"number": 0}
+        for entry in client.get(room_path(name, f"/log?after={max(head['number'] - _EVENTS_SHOWN, 0)}"))["entries"]:
+            screen.hear("log", {"room": name, **entry})
     ends = time.monotonic() + seconds if seconds is not None else None
     try:
         with Live(screen.draw(), console=console, screen=console.is_terminal, auto_refresh=False) as live:

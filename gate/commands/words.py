@@ -40,6 +40,11 @@ def moment(seconds: float | None) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds is not None else "?"
 
 
+def plain(text: Any) -> str:
+    """A text on one line, whatever is in it."""
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in str(text))
+
+
 def change(before: Any, after: Any) -> str:
     """Values before and after, in one line."""
     if not isinstance(before, dict) or not isinstance(after, dict):
@@ -52,4 +57,7 @@ def change(before: Any, after: Any) -> str:
 
 
 def _said(value: Any) -> str:
-    return f"“{value}”" if isinstance(value, str) and (not value or " " in value) else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    shown = plain(value)
+    return f"“{shown}”" if not shown or " " in shown else shown

@@ -113,6 +113,16 @@ class Line:
         return self.dealt_before + self.newest.last
 
     @property
+    def visitors(self) -> int:
+        """Places dealt in this generation to visitors; the canary is none."""
+        return self.issued - self.canaries
+
+    @property
+    def let_in(self) -> int:
+        """Visitors who may enter or have, of this generation."""
+        return max(self.visitors - self.waiting, 0)
+
+    @property
     def cap(self) -> float:
         """The most that may be released at once: max(burst, 1) + a quarter second of rate, in visitors."""
         return release_cap(self.release_rate, self.burst)

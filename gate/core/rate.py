@@ -4,6 +4,8 @@ import re
 from math import isclose
 
 RATE_MAX_PER_SECOND = 1_000_000.0
+# One a day: less is nobody, and the moment it was earned would lie beyond what a clock can tell.
+RATE_MIN_PER_SECOND = 1 / 86_400
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
 _FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*([a-z]+)\s*)?")
 RATE_ALLOWED = '"500/s", "30/min", "90/h" or a number of visitors per second, above 0'
@@ -18,8 +20,11 @@ def parse_rate(text: object) -> float:
     if form is None or unit is None:
         raise ValueError(f"must be {RATE_ALLOWED}")
     rate = float(form[1]) / unit
-    if not 0 < rate <= RATE_MAX_PER_SECOND:
-        raise ValueError(f"must be above 0 and at most {RATE_MAX_PER_SECOND:,.0f}/s; to release nobody use mode hold")
+    if not RATE_MIN_PER_SECOND <= rate <= RATE_MAX_PER_SECOND:
+        raise ValueError(
+            f"must be above 0 (at least one a day) and at most {RATE_MAX_PER_SECOND:,.0f}/s; "
+            "to release nobody use mode hold"
+        )
     return rate
 
 

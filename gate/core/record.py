@@ -8,11 +8,13 @@ are dropped by age, and `since` says where the rest begins.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 _NOTHING = "0" * 64
+_HEAD = re.compile(r"(\d{1,15}):([0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,10 @@ class Head:
         """The head a text stands for; ValueError if it stands for none. An empty one begins a chain."""
         if not text:
             return cls()
-        number, _, digest = text.partition(":")
-        return cls(int(number), digest)
+        form = _HEAD.fullmatch(text)
+        if form is None:
+            raise ValueError("not the head of a record")
+        return cls(int(form[1]), form[2])
 
 
 NO_ENTRY = Head()
@@ -114,9 +118,9 @@ def _wrong(entry: Entry, last: Head) -> str:
         number, previous = body["number"], body["previous"]
     except (ValueError, KeyError, TypeError):
         return "is not an entry"
-    if number > last.number + 1:
+    if type(number) is int and number > last.number + 1:
         return f"is missing; the next one that is there is {number}"
-    if _digest(entry.text) != entry.head.digest or number != entry.head.number:
+    if type(number) is not int or _digest(entry.text) != entry.head.digest or number != entry.head.number:
         return "was altered: its text does not give its hash"
     if number != last.number + 1 or previous != last.digest:
         return "does not follow from the one before it"

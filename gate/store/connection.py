@@ -98,15 +98,15 @@ class Connection:
         """Run one plain command; the same exception as `call`."""
         return (await self.commands([words]))[0]
 
-    async def commands(self, all_words: Sequence[tuple[str | float, ...]]) -> list[Any]:
-        """Run plain commands in one go; the same exception as `call`."""
+    async def commands(self, all_words: Sequence[tuple[str | float, ...]], *, whole: bool = False) -> list[Any]:
+        """Run plain commands in one go, `whole`: with nothing in between; the same exception as `call`."""
         began = time.perf_counter()
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with self._redis.pipeline(transaction=whole) as pipeline:
                 for words in all_words:
                     pipeline.execute_command(*words)
                 answers = list(await pipeline.execute())
-        except (TimeoutError, RedisError, OSError) as error:
+        except (TimeoutError, RedisError, OSError, ValueError) as error:
             self._meter.count(Count.STORE_ERRORS, "")
             raise StoreUnavailableError(type(error).__name__) from error
         self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, "command")

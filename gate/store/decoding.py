@@ -23,7 +23,7 @@ def read_line(room: str, reply: Reply) -> Line:
             eras=_read_eras(fields),
             at=float(fields["at"]),
             release_rate=float(fields["rate"]),
-            burst=float(fields["burst"]) if fields.get("burst") else None,
+            burst=_burst(fields.get("burst", "")),
             mode=Mode(fields["mode"]),
             max_issued=_whole(fields["max_issued"]) if fields.get("max_issued") else None,
             message=fields.get("message", ""),
@@ -65,6 +65,13 @@ def _era(fields: dict[str, str], number: int, last: int, nonce: str) -> Era:
 def _read_row(identifier: str, text: str) -> Row:
     era, now_serving, newest, issued = (_whole(number) for number in text.split(","))
     return Row(_whole(identifier.partition("-")[0]) // 1000, era, now_serving, newest, issued)
+
+
+def _burst(text: str) -> float | None:
+    burst = float(text) if text else None
+    if burst is not None and not 0 <= burst < _INTEGER_MAX:  # also NaN
+        raise ValueError("out of bounds")
+    return burst
 
 
 def _whole(text: str) -> int:

@@ -69,6 +69,8 @@ class Live:
         memory = self._memory(line.room)
         known = memory.line
         memory.heard_at = time.monotonic()
+        if known is not None and line.generation < known.generation and line.time < known.time:
+            return known  # overtaken by the answer that told of a reset
         if known is None or known.generation != line.generation:
             memory.pointer = None
         else:

@@ -4,7 +4,6 @@ Every answer is the whole line as it was at that moment, given to `Live` before 
 gate's snapshot is never older than the last thing it was told. Raises only `StoreUnavailableError`.
 """
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -19,13 +18,14 @@ from gate.store import keys
 from gate.store.connection import Connection, Reply, StoreUnavailableError
 from gate.store.decoding import read_line
 from gate.store.live import Live
+from gate.store.room_settings import Settings, configured
 
 DENIED_MAX = 10_000
 # Bits outlive every token that could ask for them.
-_BITS_LIFE_SECONDS = 7 * 86_400
+_BITS_LIFE_SECONDS = 45 * 86_400
 _PRE_SLACK_SECONDS = 15
 RECORD_LIFE_SECONDS = 400 * 86_400.0
-_RECORD_PAGE = 1_000
+RECORD_PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,38 +44,13 @@ class Dealt:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What operators set of a room, as the store keeps it. Rates per second."""
+class RecordPage:
+    """A part of a record: the last entry dropped for its age, the head, and some entries, all of one moment."""
 
-    release_rate: float
-    burst: float | None
-    mode: str
-    max_issued: int | None
-    message: str
-
-    def fields(self) -> list[str]:
-        """Field, value, ... for a script."""
-        return [
-            "rate", repr(self.release_rate),
-            "burst", "" if self.burst is None else repr(self.burst),
-            "mode", self.mode,
-            "max_issued", "" if self.max_issued is None else str(self.max_issued),
-            "message", self.message,
-        ]  # fmt: skip
-
-    def seed(self) -> str:
-        """A text that differs whenever the configured values do: a changed file speaks, an unchanged one does not."""
-        return json.dumps(self.fields(), separators=(",", ":"))
-
-
-def configured(room: Room) -> Settings:
-    """The settings a room's configuration asks for. Its messages are the page's; the store's is the live one."""
-    return Settings(room.release_rate, room.burst, room.mode.value, room.max_issued, "")
-
-
-def current(line: Line) -> Settings:
-    """The settings in force."""
-    return Settings(line.release_rate, line.burst, line.mode.value, line.max_issued, line.message)
+    since: Head
+    head: Head
+    entries: list[Entry]
+    more: bool
 
 
 class RoomStore:
@@ -214,19 +189,21 @@ class RoomStore:
         """Give back what the canary's visit took of the line; `claimed`: it took its turn."""
         self._accept(line.room, await self._call("discount", line.room, [], [line.generation, int(claimed)]))
 
-    async def entries(self, room: str, *, after: int = 0) -> list[Entry]:
-        """The record's entries with numbers above `after`, oldest first; all of them."""
-        found: list[Entry] = []
-        start = "-"
-        while True:
-            page = await self._connection.command("XRANGE", keys.record_key(room), start, "+", "COUNT", _RECORD_PAGE)
-            try:
-                found += [_read_entry(fields) for _, fields in page]
-            except (ValueError, TypeError, IndexError, KeyError) as error:
-                raise StoreUnavailableError(f"room {room}: the record holds something else") from error
-            if len(page) < _RECORD_PAGE:
-                return [entry for entry in found if entry.head.number > after]
-            start = "(" + page[-1][0]
+    async def record(self, room: str, *, after: int = 0, limit: int = RECORD_PAGE) -> RecordPage:
+        """Entries with numbers above `after`, oldest first, at most `limit`, with the head of the same moment."""
+        fields, rows = await self._connection.commands(
+            [
+                ("HMGET", keys.line_key(room), "log", "log_since"),
+                ("XRANGE", keys.record_key(room), f"({after}-0", "+", "COUNT", limit + 1),
+            ],
+            whole=True,
+        )
+        try:
+            entries = [Entry(row["text"], Head.read(row["head"])) for _, row in rows]
+            head, since = (Head.read(text or "") for text in fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreUnavailableError(f"room {room}: the record holds something else") from error
+        return RecordPage(since, head, entries[:limit], more=len(entries) > limit)
 
     async def mark(self, room: str) -> None:
         """Leave the mark of a writer that goes in good order."""
@@ -275,7 +252,3 @@ class RoomStore:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
         return read_line(room, reply)
-
-
-def _read_entry(fields: dict[str, str]) -> Entry:
-    return Entry(fields["text"], Head.read(fields["head"]))

@@ -27,7 +27,7 @@ _HEAD = re.compile(
 )
 # Headers that decide something, here or in the parser; all others change no answer to a poll.
 _SPECIAL = re.compile(
-    rb"^(host|if-none-match|connection|content-length|transfer-encoding|te|trailer|expect|upgrade|http2-settings)"
+    rb"^(host|if-none-match|connection|content-length|transfer-encoding|te|trailer|expect|upgrade|http2-settings|proxy-connection)"
     rb":[ \t]*([^\r]*?)[ \t]*\r$",
     re.IGNORECASE | re.MULTILINE,
 )

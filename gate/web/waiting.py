@@ -140,7 +140,7 @@ def _state(desk: Desk, ticket: Ticket | None, reason: Reason | None) -> str:
         return "lapsed"
     if line.mode is Mode.CLOSED:
         return "closed"
-    full = line.max_issued is not None and line.issued >= line.max_issued
+    full = line.max_issued is not None and line.visitors >= line.max_issued
     return "full" if full else "joining"
 
 

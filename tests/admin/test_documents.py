@@ -164,7 +164,7 @@ def test_the_description_is_valid_openapi():
 async def test_the_description_names_every_route_and_no_other(start_gate):
     """Under /api/."""
     running = await start_gate()
-    app = running.gate.control._runner.app
+    app = running.gate.control._app
     routes = {
         (route.resource.canonical, route.method.lower())
         for route in app.router.routes()

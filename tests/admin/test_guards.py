@@ -4,9 +4,10 @@ import stat
 
 import pytest
 
-from gate.admin.auth import FAILURES_MAX, REFILL_SECONDS, Failures, Operators
+from gate.admin.auth import FAILURES_MAX, REFILL_SECONDS, Failures, Operators, load_or_make_token
 from gate.admin.tokenfile import Scope, TokenFileError, add_token, read_tokens, remove_token
 from tests.admin.test_admin import TOKEN, ask
+from tests.harness import raw
 
 
 async def test_a_read_token_looks_and_changes_nothing(start_gate, web, room_name, tmp_path):
@@ -45,14 +46,14 @@ async def test_a_named_token_that_operates_is_the_actor(start_gate, web, room_na
 
 
 async def test_guessing_is_slowed_down(start_gate, web):
-    """Ten wrong tokens are 401, then 429 with `Retry-After`, for a right one too until the bucket has refilled."""
+    """Ten wrong tokens are 401, then 429 with `Retry-After`; a right one works all the while, whoever guesses beside."""
     running = await start_gate()
     wrong = {"Authorization": "Bearer wrong"}
     statuses = [(await ask(web, running, "GET", "/api/rooms", headers=wrong))[0] for _ in range(1_000)]
     assert statuses == [401] * FAILURES_MAX + [429] * (1_000 - FAILURES_MAX)
-    async with web.get(running.admin_url + "/api/rooms", headers=TOKEN) as answer:
-        assert answer.status == 429
+    async with web.get(running.admin_url + "/api/rooms", headers=wrong) as answer:
         assert 1 <= int(answer.headers["Retry-After"]) <= REFILL_SECONDS
+    assert (await ask(web, running, "GET", "/api/rooms"))[0] == 200
     async with web.get(running.admin_url + "/livez") as answer:
         assert answer.status == 200, "health needs no token"
 
@@ -127,6 +128,7 @@ def test_tokens_are_kept_by_digest_alone(tmp_path):
         with pytest.raises(TokenFileError):
             add_token(path, name, Scope.READ)
     operators = Operators("own", path)
+    assert operators.refresh() == ""
     assert (operators.find(text).name, operators.find(text).scope) == ("ann", Scope.OPERATE)
     assert operators.find("own").name == "operator"
     assert operators.find("") is None
@@ -141,8 +143,65 @@ def test_a_file_open_to_others_opens_nothing(tmp_path):
     path.chmod(0o644)
     with pytest.raises(TokenFileError, match="open to others"):
         read_tokens(path)
-    assert Operators("own", path).find(text) is None
+    operators = Operators("own", path)
+    assert "chmod 600" in operators.refresh()
+    assert operators.find(text) is None
     path.chmod(0o600)
+    assert operators.refresh() == ""
+    assert operators.find(text).name == "ann", "mended by the mode alone"
     path.write_text('{"a": 1}')
     with pytest.raises(TokenFileError, match="not a file of tokens"):
         read_tokens(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "short\n"])
+def test_an_empty_token_file_opens_nothing(tmp_path, text):
+    """Told at the start; and a header without a token is none, whatever is in the file."""
+    (tmp_path / "admin-token").write_text(text)
+    with pytest.raises(TokenFileError, match="holds no token"):
+        load_or_make_token(tmp_path, "")
+    assert Operators("", tmp_path / "none").find("") is None
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body"),
+    [
+        ("PATCH", {"If-Match": "9" * 4_400}, b'{"message": "x"}'),
+        ("PATCH", {"Content-Encoding": "gzip"}, b"garbage"),
+        ("PATCH", {}, b'{"release_rate": 1e400}'),
+        ("PATCH", {}, b'{"release_rate": "0.0000000000000001/h"}'),
+        ("PATCH", {}, b'{"max_issued": 99999999999999999999999999}'),
+        ("PATCH", {}, b'{"message": "\\ud800"}'),
+        ("PATCH", {}, b'{"message": "\\u0007"}'),
+        ("PATCH", {}, b"[" * 50_000),
+        ("PATCH", {}, b"\xff\xfe"),
+    ],
+)
+async def test_odd_bodies_are_bad_requests(start_gate, web, room_name, method, headers, body):
+    """400 as a problem document, never a 500; the room goes on."""
+    running = await start_gate()
+    async with web.request(
+        method, f"{running.admin_url}/api/rooms/{room_name}", data=body,
+        headers={**TOKEN, "Content-Type": "application/json", **headers},
+    ) as answer:  # fmt: skip
+        assert (answer.status, (await answer.json(content_type=None))["type"]) == (400, "bad-request")
+    assert (await ask(web, running, "PATCH", f"/api/rooms/{room_name}", json={"message": "fine"}))[0] == 200
+
+
+async def test_what_is_no_request_is_answered_in_our_words(start_gate):
+    """A broken head on the admin listener: a problem document that repeats nothing of it."""
+    running = await start_gate()
+    port = int(running.admin_url.rpartition(":")[2])
+    said = await raw(port, b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer secret-thing\r\n\r\n")
+    assert said.split(b" ")[1] == b"400"
+    assert b'"bad-request"' in said
+    assert b"secret-thing" not in said
+    assert b"aiohttp" not in said
+
+
+async def test_a_method_that_is_not_allowed_is_told_which_are(start_gate, web, room_name):
+    """405 with `Allow`."""
+    running = await start_gate()
+    async with web.delete(f"{running.admin_url}/api/rooms/{room_name}", headers=TOKEN) as answer:
+        assert answer.status == 405
+        assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "PATCH"}

@@ -38,6 +38,11 @@ def run(tmp_path):
     return run
 
 
+def flat(fields):
+    """Field, value, ..."""
+    return [part for pair in fields.items() for part in pair]
+
+
 async def fill(running, new_browser, room, count):
     """So many in line."""
     for _ in range(count):
@@ -53,7 +58,7 @@ async def test_rate_says_what_it_means_for_the_last_in_line(start_gate, new_brow
     assert re.search(r"[23] wait; the last person in line: about [23] min 0 s → [46] s\.", said.out)
     assert running.line(room_name).release_rate == 0.5
     held = await run(running, "hold", room_name)
-    assert held.out == f"{room_name}: auto → hold; nobody is let in, {running.line(room_name).waiting} keep their places.\n"
+    assert held.out == f"{room_name}: auto → hold; nobody is let in, {running.line(room_name).waiting} keep their places, newcomers may join.\n"
     assert "counts from `gate resume" in (await run(running, "rate", room_name, "2/s")).out
     assert f"{room_name}: hold → auto" in (await run(running, "resume", room_name)).out
     assert "no newcomers" in (await run(running, "close", room_name)).out
@@ -103,7 +108,7 @@ async def test_the_record_verifies_and_tells_where_it_was_touched(start_gate, ro
     await connection.command("DEL", record_key(room_name))
     for identifier, fields in kept:
         text = fields["text"].replace("12.0", "99.0") if fields["head"].startswith("3:") else fields["text"]
-        await connection.command("XADD", record_key(room_name), identifier, "head", fields["head"], "text", text)
+        await connection.command("XADD", record_key(room_name), identifier, *flat({**fields, "text": text}))
     bad = await run(running, "log", room_name, "--verify")
     assert bad.code == 1
     assert f"{room_name}: the record is broken at entry 3: it was altered" in bad.err
@@ -140,12 +145,14 @@ async def test_faults_are_one_line_and_no_zero(start_gate, room_name, run):
     running = await start_gate()
     for words, environ, code, part in (
         (("status",), {"GATE_ADMIN_URL": "http://127.0.0.1:1"}, 1, "does not answer"),
-        (("status",), {"GATE_ADMIN_TOKEN": "wrong"}, 1, "Set GATE_ADMIN_TOKEN"),
+        (("status",), {"GATE_ADMIN_TOKEN": "wrong"}, 1, "the token was refused"),
         (("rate", "nowhere", "3/s"), {}, 1, "no such room"),
         (("rate", room_name, "abc/s"), {}, 2, 'must be "500/s"'),
         (("rate", room_name, "-3"), {}, 2, "No such option"),
         (("advance", room_name, "0"), {}, 2, "0 is not in the range"),
         (("hold",), {}, 2, "Missing argument"),
+        (("status", "--url", "nonsense"), {}, 1, "must be http://HOST:PORT"),
+        (("watch", "nowhere", "--seconds", "3"), {}, 1, "no such room"),
     ):
         said = await run(running, *words, **environ)
         assert said.code == code, words
@@ -169,7 +176,7 @@ async def test_the_token_is_found_in_the_state_directory(start_gate, run, tmp_pa
 async def test_tokens_are_made_listed_and_removed(start_gate, run, web, tmp_path):
     """The gate follows within a second or so; a token is shown once."""
     running = await start_gate()
-    token = (await run(running, "tokens", "add", "grafana")).out.strip()
+    token = (await run(running, "tokens", "add", "grafana", "--scope", "read")).out.strip()
     assert (await run(running, "tokens", "list")).out == "grafana  read\n"
     headers = {"Authorization": f"Bearer {token}"}
     async with asyncio.timeout(3):

@@ -78,7 +78,10 @@ async def test_a_rate_is_previewed_and_big_jumps_ask_again(line_up, page, room_n
     await page.wait_for_selector("dialog[open]")
     await no_violations(page)
     await page.keyboard.press("Escape")
+    await until(page, "document.querySelector('#rate-exact').value === '1/min'")
+    assert await page.is_disabled("#rate-apply")
     assert running.line(room_name).release_rate == pytest.approx(1 / 60)
+    await page.fill("#rate-exact", "30/min")
     await page.click("#rate-apply")
     await page.click("#confirm-yes")
     await running.until_seen(room_name, lambda line: line.release_rate == 0.5)
@@ -148,8 +151,23 @@ async def test_hold_resume_message_advance_close_and_reset(line_up, page, room_n
     assert await page.is_disabled("#confirm-yes")
     await page.fill("#confirm-typed", room_name)
     await no_violations(page)
-    await page.click("#confirm-yes")
+    await page.press("#confirm-typed", "Enter")
     await running.until_seen(room_name, lambda line: line.issued == 0)
+
+
+async def test_rates_are_typed_the_same_in_every_locale(line_up, new_context, room_name):
+    """Where a full stop parts thousands: what the field shows is what it means; what could be two things is refused."""
+    running = await line_up(2, release_rate="1200/s")
+    page = await (await new_context(locale="de-DE")).new_page()
+    await sign_in(page, running)
+    await until(page, "document.querySelector('#rate-exact').value === '1200/s'")
+    for text, fine in (("1.200/s", False), ("1,200", False), ("2,5/s", True), ("2.5/s", True), ("1250", True)):
+        await page.fill("#rate-exact", text)
+        assert await page.is_enabled("#rate-apply") is fine, text
+    await page.fill("#rate-exact", "fast")
+    await page.fill("#rate-slider", "900")
+    assert await page.evaluate("document.querySelector('#rate-exact').validity.valid")
+    assert await page.is_enabled("#rate-apply")
 
 
 async def test_the_waiting_page_is_previewed_in_every_state(line_up, page, room_name):

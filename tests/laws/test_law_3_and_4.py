@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from gate.core.place import Place
 from gate.core.release import plan
 from gate.core.room import Mode, Room
+from gate.operations import RoomOperations
 from gate.store.connection import Connection
 from gate.store.live import Live
-from gate.store.rooms import RoomStore, configured
+from gate.store.room_settings import configured
+from gate.store.rooms import RoomStore
 from gate.ticker import Ticker
 from tests.store.test_verbs import pres
 
@@ -128,3 +131,25 @@ async def test_law_3_monotone_even_when_the_store_comes_back_lower(store, connec
         await ticker.tick(room)
         assert store.live.line(room_name).now_serving >= shown
     assert store.live.line(room_name).lifted == 0
+
+
+async def test_law_4_an_advance_by_hand_does_not_pay_a_silence_twice(gates, room_name):
+    """The first write after the store was silent: what was let in on the lease counts, then the hand's places."""
+    room = Room(name=room_name, release_rate=10.0, burst=1.0)
+    clock = Hands(2_000_000.0)
+    made = await gates(1, room, clock)
+    ticker, store = made[0]
+    await store.join(room, pres(500))
+    await ticker.change(room, lambda now: replace(now, release_rate=10.0), actor="ops")
+    line = store.live.line(room_name)
+    began = line.now_serving
+    clock.time += 3.0
+    place = Place(line.generation, line.serving.number, began + 30)
+    store.live.accept(line.raised_to(place), None)  # on the lease, three seconds were let in
+    hands = RoomOperations((room,), store, ticker, lambda: clock.time, lambda *_: {})
+    _, after = await hands.advance(room_name, 1, actor="ops")
+    for _ in range(5):
+        await ticker.tick(room)
+    served = store.live.line(room_name).now_serving - began
+    assert served <= 10.0 * 3.0 + 1.0 + room.release_rate * 0.25 + 1
+    assert after.now_serving >= began + 31

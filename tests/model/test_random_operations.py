@@ -12,7 +12,8 @@ from gate.core.room import Mode, Room
 from gate.core.tokens import PreTicket
 from gate.store.connection import Connection
 from gate.store.live import Live
-from gate.store.rooms import RoomStore, configured
+from gate.store.room_settings import configured
+from gate.store.rooms import RoomStore
 from gate.ticker import Ticker
 from tests.model.reference import Model
 

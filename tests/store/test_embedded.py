@@ -15,7 +15,8 @@ from gate.settings import load
 from gate.store.connection import Connection
 from gate.store.embedded import EmbeddedStoreError, find_server, start_embedded
 from gate.store.live import Live
-from gate.store.rooms import RoomStore, configured
+from gate.store.room_settings import configured
+from gate.store.rooms import RoomStore
 from tests.harness import Browser, Running
 from tests.store.test_verbs import pres
 

@@ -7,7 +7,7 @@ import time
 from gate.core.room import Room
 from gate.core.tokens import PreTicket
 from gate.store.joins import Joins
-from gate.store.rooms import configured
+from gate.store.room_settings import configured
 
 
 def pre(serial: int) -> PreTicket:

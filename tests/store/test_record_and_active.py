@@ -10,8 +10,8 @@ from gate.core.place import Place
 from gate.core.record import NO_ENTRY, compose, verify
 from gate.core.room import Mode, Room
 from gate.store.active import ActivePasses
-from gate.store.connection import Connection
-from gate.store.keys import record_key
+from gate.store.connection import Connection, StoreUnavailableError
+from gate.store.keys import line_key, record_key
 from gate.store.live import Live
 from gate.store.rooms import RoomStore
 from tests.store.test_verbs import opened, pres
@@ -20,7 +20,7 @@ from tests.store.test_verbs import opened, pres
 async def test_a_room_begins_its_record(store, room_name):
     """The first entry tells of its making, and the line carries the head."""
     _, line = await opened(store, room_name)
-    entries = await store.entries(room_name)
+    entries = (await store.record(room_name)).entries
     assert [json.loads(entry.text)["act"] for entry in entries] == ["open"]
     assert line.record == entries[-1].head
 
@@ -33,7 +33,7 @@ async def test_every_change_is_on_record_with_its_actor(store, room_name, make_t
         *(ticker.change(room, lambda now, n=n: replace(now, release_rate=100.0 + n), actor=f"op{n}") for n in range(10))
     )
     await ticker.change(room, lambda now: replace(now, mode="hold", message="wait"), actor="eve")
-    entries = await store.entries(room_name)
+    entries = (await store.record(room_name)).entries
     assert len(entries) == 12
     assert verify(entries, since=NO_ENTRY, head=store.live.line(room_name).record) is None
     last = json.loads(entries[-1].text)
@@ -61,7 +61,7 @@ async def test_what_was_altered_or_removed_in_the_store_is_found(store, connecti
     head = store.live.line(room_name).record
     rows = await connection.command("XRANGE", record_key(room_name), "-", "+")
     await connection.command("XDEL", record_key(room_name), rows[2][0])
-    broken = verify(await store.entries(room_name), since=NO_ENTRY, head=head)
+    broken = verify((await store.record(room_name)).entries, since=NO_ENTRY, head=head)
     assert (broken.number, "missing" in broken.wrong) == (3, True)
 
 
@@ -76,7 +76,7 @@ async def test_old_entries_go_by_their_age_and_the_rest_still_verifies(connectio
         note = compose(line.record, time=line.time, actor="op", act="x", before={}, after={"n": n})
         assert await store.note(line, note)
     line = store.live.line(room_name)
-    entries = await store.entries(room_name)
+    entries = (await store.record(room_name)).entries
     assert len(entries) == 1
     assert line.record_since.number == line.record.number - 1
     assert verify(entries, since=line.record_since, head=line.record) is None
@@ -89,7 +89,7 @@ async def test_a_reset_keeps_the_record(store, room_name):
     note = compose(line.record, time=line.time, actor="op", act="reset", before={}, after={})
     assert await store.reset(room_name, line.generation + 10_000, note)
     line = store.live.line(room_name)
-    assert verify(await store.entries(room_name), since=NO_ENTRY, head=line.record) is None
+    assert verify((await store.record(room_name)).entries, since=NO_ENTRY, head=line.record) is None
     assert line.record.number == 2
 
 
@@ -99,10 +99,13 @@ async def test_long_records_are_read_whole(store, connection, room_name):
     for n in range(1_005):
         line = store.live.line(room_name)
         assert await store.note(line, compose(line.record, time=1.0, actor="op", act="x", before={}, after={"n": n}))
-    entries = await store.entries(room_name)
-    assert len(entries) == 1_006
-    assert [entry.head.number for entry in await store.entries(room_name, after=1_004)] == [1_005, 1_006]
-    assert verify(entries, since=NO_ENTRY, head=store.live.line(room_name).record) is None
+    first = await store.record(room_name)
+    assert (len(first.entries), first.more, first.head.number) == (1_000, True, 1_006)
+    rest = await store.record(room_name, after=1_000)
+    assert [entry.head.number for entry in rest.entries] == list(range(1_001, 1_007))
+    assert not rest.more
+    assert verify([*first.entries, *rest.entries], since=NO_ENTRY, head=rest.head) is None
+    assert [e.head.number for e in (await store.record(room_name, after=1_004, limit=1)).entries] == [1_005]
 
 
 async def test_passes_alive_are_counted_over_gates(store_url, connection, room_name):
@@ -146,3 +149,44 @@ async def test_what_the_canary_took_is_given_back(store, room_name, make_ticker)
     assert (after.canaries, after.issued - after.canaries) == (1, 2)
     assert after.at == pytest.approx(before.at - 0.1)
     assert (await store.join(room, pres(1, 10)))[0].position == 4
+
+
+async def test_a_record_read_beside_a_busy_writer_is_whole(store_url, room_name, make_ticker, store):
+    """Another gate's view, taken at any moment: entries and head belong together."""
+    room, _ = await opened(store, room_name)
+    ticker, other = make_ticker(room), Connection(store_url)
+    reader = RoomStore(other, Live(), first_generation=1_000, fresh=True)
+
+    async def write():
+        for n in range(60):
+            await ticker.change(room, lambda now, n=n: replace(now, release_rate=10.0 + n), actor="op")
+
+    writing = asyncio.ensure_future(write())
+    while not writing.done():
+        page = await reader.record(room_name)
+        assert verify(page.entries, since=page.since, head=page.head) is None
+        await asyncio.sleep(0)
+    await writing
+    await other.close()
+
+
+async def test_a_changed_file_speaks_only_of_what_changed(store, room_name, make_ticker):
+    """Operators hold the room and say something; a file with another rate changes the rate alone."""
+    room, _ = await opened(store, room_name, release_rate=10.0)
+    await make_ticker(room).change(room, lambda now: replace(now, mode="hold", message="wait"), actor="op")
+    changed = Room(name=room_name, release_rate=25.0)
+    store.live.lose(room_name)
+    await make_ticker(changed).tick(changed)
+    line = store.live.line(room_name)
+    assert (line.release_rate, line.mode, line.message) == (25.0, "hold", "wait")
+    last = json.loads((await store.record(room_name)).entries[-1].text)
+    assert (last["actor"], last["after"]) == ("configuration", {"release_rate": 25.0})
+
+
+@pytest.mark.parametrize(("field", "value"), [("burst", "nan"), ("burst", "inf"), ("log", "9" * 30 + ":abc"), ("log", "x")])
+async def test_poisoned_values_are_an_error_of_the_room(store, connection, room_name, field, value):
+    """Not a number, not a head: the room is away, nothing crashes."""
+    _, line = await opened(store, room_name)
+    await connection.command("HSET", line_key(room_name), field, value)
+    with pytest.raises(StoreUnavailableError):
+        await store.advance(line, None)

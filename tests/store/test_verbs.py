@@ -12,7 +12,8 @@ from gate.core.tokens import PreTicket
 from gate.store.connection import Connection, StoreUnavailableError
 from gate.store.keys import line_key
 from gate.store.live import Live
-from gate.store.rooms import RoomStore, configured
+from gate.store.room_settings import configured
+from gate.store.rooms import RoomStore
 
 
 def pres(count: int, start: int = 1, *, now: int | None = None, gate: str = "g") -> list[PreTicket]:

@@ -9,9 +9,10 @@
 if get('gen') ~= ARGV[1] then return reply(-1, '', ARGV[7]) end
 local era, position = tonumber(ARGV[2]), tonumber(ARGV[3])
 local sv_era = num('sv_era')
-if era > sv_era or (era == sv_era and position > num('sv_n')) then return reply(0, '', ARGV[7]) end
+-- Era 0 is the guests', who are before every line and are not counted with those who came from it.
+if era > 0 and (era > sv_era or (era == sv_era and position > num('sv_n'))) then return reply(0, '', ARGV[7]) end
 if redis.call('GETBIT', KEYS[4], ARGV[4]) == 1 then return reply(-2, '', ARGV[7]) end
 if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('SETBIT', KEYS[3], tonumber(ARGV[5]) - 1, 0) end
-if redis.call('SETBIT', KEYS[3], ARGV[4], 1) == 0 then redis.call('HINCRBY', line, 'claimed', 1) end
+if redis.call('SETBIT', KEYS[3], ARGV[4], 1) == 0 and era > 0 then redis.call('HINCRBY', line, 'claimed', 1) end
 redis.call('EXPIRE', KEYS[3], ARGV[6])
 return reply(1, '', ARGV[7])

@@ -110,13 +110,14 @@ end
 local function note(record, first)
   local head, entry, keep_ms = ARGV[first + 1], ARGV[first + 2], tonumber(ARGV[first + 3])
   if (get('log') or '') ~= ARGV[first] then return false end
-  redis.call('XADD', record, '*', 'head', head, 'text', entry)
+  -- An entry's number is its id, so that any part of the record is found without reading what is before it.
+  local number = tonumber(string.match(head, '^%d+'))
+  redis.call('XADD', record, text(number) .. '-0', 'head', head, 'text', entry, 'at', text(now_ms))
   redis.call('HSET', line, 'log', head)
-  local cut = text(math.max(now_ms - keep_ms, 0))
-  local dropped = redis.call('XREVRANGE', record, '(' .. cut, '-', 'COUNT', 1)[1]
-  if dropped then
-    redis.call('HSET', line, 'log_since', dropped[2][2])
-    redis.call('XTRIM', record, 'MINID', cut)
+  for _, old in ipairs(redis.call('XRANGE', record, '-', '(' .. text(number) .. '-0', 'COUNT', 20)) do
+    if tonumber(old[2][6]) + keep_ms >= now_ms then break end
+    redis.call('HSET', line, 'log_since', old[2][2])
+    redis.call('XDEL', record, old[1])
   end
   return true
 end
