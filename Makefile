@@ -38,6 +38,7 @@ bench: $(VENV)/.test-ready  ## release accuracy and tuning with three gates on o
 	$(BIN)/python loadtests/tuning.py
 	$(BIN)/python loadtests/store_memory.py
 	$(BIN)/python loadtests/store_memory.py --claim
+	$(BIN)/python loadtests/compare.py
 
 lock:  ## pin dependencies anew; the lock names no registry
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock

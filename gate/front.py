@@ -53,7 +53,7 @@ class Front:
         self._lane = PollLane(
             visitors.pointers,
             parts.live.line,
-            lambda room: parts.meter.count(Count.POLLS, room),
+            {room.name: parts.meter.counter(Count.POLLS, room.name) for room in config.rooms},
             head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
             headers=config.server["max_headers"],
         )
@@ -82,7 +82,7 @@ class Front:
             self._gatekeeper.handle,
             header_timeout=server["header_timeout"],
             refused=self._count_refused,
-            poll=self._poll,
+            poll=self._lane.answer,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
@@ -117,6 +117,7 @@ class Front:
                 await site.stop()
             self._sites.clear()
         self._gatekeeper.drain()
+        self._lane.closed = True
         await asyncio.sleep(seconds)
 
     async def stop(self) -> None:
@@ -132,10 +133,6 @@ class Front:
     async def _flush(self) -> None:
         with contextlib.suppress(StoreUnavailableError):
             await self._parts.active.flush()
-
-    def _poll(self, data: bytes) -> bytes | None:
-        """On the way out every answer says so, which the lane does not."""
-        return None if self._gatekeeper.draining else self._lane.answer(data)
 
     def _count_refused(self, reason: Reason) -> None:
         self._parts.meter.count(Count.DECISIONS, "", reason)

@@ -6,7 +6,7 @@ rooms' names alone, so that writer and reader agree on the layout. Labels are th
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -113,6 +113,15 @@ class Meter:
     def count(self, family: Count, room: str, label: str = "") -> None:
         """One more."""
         self._cells[self._layout.counters[family, room, label]] += 1
+
+    def counter(self, family: Count, room: str, label: str = "") -> Callable[[], None]:
+        """The same as `count` for one series that is counted very often."""
+        cells, index = self._cells, self._layout.counters[family, room, label]
+
+        def count() -> None:
+            cells[index] += 1
+
+        return count
 
     def observe(self, family: Timing, seconds: float, label: str = "") -> None:
         """One more that took this long."""

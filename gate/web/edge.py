@@ -60,9 +60,12 @@ class EdgeHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Answer a plain poll at once; else start the clock at the first byte of a head, stop it at its last."""
-        between = self._is_between()
-        if between and (answer := self._poll(data)) is not None:
-            self._answer_now(answer)
+        between = self._between and self._is_between()
+        if between and (answer := self._poll(data)) is not None and self.transport is not None:
+            if self._head_deadline is not None:
+                self._head_arrived()
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            self.transport.write(answer)
             return
         heads = self._request_count
         super().data_received(data)
@@ -77,18 +80,11 @@ class EdgeHandler(RequestHandler):
             self._close_after(self._header_timeout)
 
     def _is_between(self) -> bool:
-        """Whether the connection stands between two requests, nothing of the next one read, its answers taken."""
-        if not self._between or self._paused or self._close or self._force_close:
+        """Whether the connection stands between two requests and its answers are taken, where `_between` allows it."""
+        if self._paused or self._close or self._force_close:
             return False
         waiter = self._waiter
         return self._request_count == 0 if waiter is None else not waiter.done()
-
-    def _answer_now(self, answer: bytes) -> None:
-        if self._head_deadline is not None:
-            self._head_arrived()
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self.transport is not None:
-            self.transport.write(answer)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""

@@ -37,20 +37,24 @@ Plain = tuple[str, bytes | None]
 
 
 class PollLane:
-    """The answers to plain polls of all rooms. `lines` gives a room's line as last heard; `count` is told of each."""
+    """The answers to plain polls of all rooms. `lines` gives a room's line as last heard.
+
+    `counters` are told of each poll. Once `closed`, every poll takes the ordinary way, which says goodbye.
+    """
 
     def __init__(
         self,
         pointers: Mapping[str, PointerDocument],
         lines: Callable[[str], Line | None],
-        count: Callable[[str], None],
+        counters: Mapping[str, Callable[[], None]],
         *,
         head_bytes: int,
         headers: int,
     ) -> None:
         self._pointers = pointers
         self._lines = lines
-        self._count = count
+        self._counters = counters
+        self.closed = False
         self._bytes_max = min(head_bytes, _HEAD_BYTES_MAX)
         self._lines_max = headers + 2
         self._plain: dict[bytes, Plain] = {}
@@ -58,11 +62,9 @@ class PollLane:
 
     def answer(self, data: bytes) -> bytes | None:
         """The whole answer to `data`, if that is one plain poll of a room that is known by now; else None."""
-        plain = self._plain.get(data)
-        if plain is None:
-            plain = self._read(data)
-            if plain is None:
-                return None
+        plain = self._plain.get(data) or self._read(data)
+        if plain is None or self.closed:
+            return None
         room, shown = plain
         made = self._made.get(room)
         line, now = self._lines(room), time.monotonic()
@@ -70,7 +72,7 @@ class PollLane:
             return None
         if made is None or made[0] is not line or now >= made[1]:
             made = self._make(room, line, now)
-        self._count(room)
+        self._counters[room]()
         _, _, full, unchanged, etag = made
         return unchanged if shown is not None and etag in shown else full
 

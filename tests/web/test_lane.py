@@ -16,8 +16,8 @@ QUIET_SECONDS = 0.03
 async def both(start_gate, room_name):
     """Ask one gate by the lane and, with the lane shut, by the ordinary way; yields what came both times."""
     running = await start_gate(mode="hold")
-    lane, taken = running.gate.front._lane, []
-    answer = lane.answer
+    server, taken = running.gate.front._runner.server, []
+    answer = server._poll
 
     def watch(data):
         found = answer(data)
@@ -26,14 +26,17 @@ async def both(start_gate, room_name):
 
     async def ask(*parts, seconds=1.0):
         taken.clear()
-        lane.answer = watch
+        server._poll = watch
         fast = await talk(running.port, parts, seconds)
         by_lane = any(taken)
-        lane.answer = lambda _data: None
+        server._poll = lambda _data: None
         slow = await talk(running.port, parts, seconds)
         return fast, slow, by_lane
 
-    ask.running = running
+    def open_lane():
+        server._poll = answer
+
+    ask.running, ask.open_lane = running, open_lane
     return ask
 
 
@@ -171,8 +174,7 @@ async def test_every_split_reads_the_same(both, room_name):
     head = poll(room_name, "X-A: b")
     _, whole, _ = await both(head)
     for cut in range(1, len(head)):
-        lane = both.running.gate.front._lane
-        lane.answer = type(lane).answer.__get__(lane)
+        both.open_lane()
         assert without_time(await talk(both.running.port, [head[:cut], head[cut:]], 1.0)) == without_time(whole), cut
 
 
@@ -230,8 +232,7 @@ async def test_random_mutations_read_the_same(both, room_name):
 
 async def test_slow_readers_fall_back_to_the_ordinary_way(both, room_name):
     """A client that asks and never reads: nothing piles up beyond the transport's own limits."""
-    lane = both.running.gate.front._lane
-    lane.answer = type(lane).answer.__get__(lane)
+    both.open_lane()
     reader, writer = await asyncio.open_connection("127.0.0.1", both.running.port, limit=1024)
     writer.transport.pause_reading()
     for _ in range(4_000):
