@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gate.control import Control, Fleet
 from gate.core.meter import Meter
 from gate.front import Front
+from gate.loop import cancelled
 from gate.parts import make_parts
 from gate.settings import Config
 from gate.sockets import bind, place_of
@@ -68,10 +69,6 @@ class Gate:
                 await self.front.start(doors.public)
             yield self
 
-    def ready(self) -> bool:
-        """Whether this process can serve visitors."""
-        return self.front is not None and self.front.ready()
-
     async def drain(self, *, for_good: bool = True) -> None:
         """Say goodbye on open connections before they are closed."""
         if self.front is not None:
@@ -87,10 +84,4 @@ class Gate:
 
     def _work(self, stack: contextlib.AsyncExitStack, *works: Callable[[], Awaitable[None]]) -> None:
         for work in works:
-            stack.push_async_callback(_cancel, asyncio.ensure_future(work()))
-
-
-async def _cancel(task: "asyncio.Future[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+            stack.push_async_callback(cancelled, asyncio.ensure_future(work()))

@@ -91,7 +91,7 @@ class Canary:
         log.error("canary failed", extra={"room": self._room.name, "cause": cause})
 
     async def _walk(self) -> float:
-        """Join, wait for the turn, go to the page, leave; seconds from the turn to the page."""
+        """Join, wait for the turn, go to the page, give back what was taken; seconds from the turn to the page."""
         names = self._room.hosts[0].replace("*.", "canary.") if self._room.hosts else ""
         headers = {**_HEADERS, "Gate-Client": "api", **({"Host": names} if names else {})}
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)

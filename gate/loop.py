@@ -1,6 +1,7 @@
 """The event loop every process of a gate runs on, and work that goes on for as long as the process does."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +11,7 @@ try:
 except ImportError:  # no wheel for this platform; asyncio's own loop does
     from asyncio import new_event_loop
 
-__all__ = ["every", "new_event_loop"]
+__all__ = ["cancelled", "every", "new_event_loop"]
 log = logging.getLogger("gate.loop")
 
 
@@ -25,3 +26,10 @@ async def every(seconds: float, turn: Callable[[], Awaitable[None]]) -> None:
             log.exception("fault", exc_info=error)
         due = max(due + seconds, loop.time())
         await asyncio.sleep(due - loop.time())
+
+
+async def cancelled(task: "asyncio.Future[None]") -> None:
+    """End a task and wait until it has ended."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,6 +1,6 @@
 """What operators do to a room, on this gate's ticker and store; every act goes on record with its actor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -42,8 +42,8 @@ class RoomOperations:
 
     async def change(
         self, room: str, amend: Callable[[Settings], Settings], *, actor: str, revision: int | None
-    ) -> tuple[Line, Line]:
-        """Set what operators may set, settling the release first; the line before and after.
+    ) -> Line:
+        """Set what operators may set, settling the release first.
 
         Raises:
             RefusalError: `revision-stale` if the room is not at `revision` any more.
@@ -61,7 +61,7 @@ class RoomOperations:
         except LostRaceError as error:
             raise RefusalError(Reason.REVISION_STALE, "others changed it at the same time; look again") from error
 
-    async def advance(self, room: str, by: int, *, actor: str) -> tuple[Line, Line]:
+    async def advance(self, room: str, by: int, *, actor: str) -> Line:
         """Move the pointer by up to `by` places within the era being served, past the rate."""
         for line in self._tries(room):
             # What is earned by now is paid first, as a tick would, so that it is not paid again after.
@@ -73,17 +73,17 @@ class RoomOperations:
             before, after = {"now_serving": paid.now_serving}, {"now_serving": target}
             note = self._compose(line, actor, "advance", before, after)
             if await self._store.advance(line, moved, (), note):
-                return line, self.line(room) or line
+                return self.line(room) or line
         raise self._lost(room)
 
-    async def reset(self, room: str, *, actor: str) -> tuple[Line, Line]:
+    async def reset(self, room: str, *, actor: str) -> Line:
         """A new generation: an empty line, every old ticket and pass dead."""
         for line in self._tries(room):
             generation = max(line.generation + 1, int(self._now() * 1000))
             before = {"generation": line.generation, "issued": line.visitors, "served": line.let_in}
             note = self._compose(line, actor, "reset", before, {"generation": generation})
             if await self._store.reset(room, generation, note):
-                return line, self.line(room) or line
+                return self.line(room) or line
         raise self._lost(room)
 
     async def link(self, room: str, *, actor: str, life: float, next_path: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class RoomOperations:
             return StoreUnavailableError("never heard")
         return RefusalError(Reason.REVISION_STALE, "others changed it at the same time; look again")
 
-    def _tries(self, room: str) -> Any:
+    def _tries(self, room: str) -> Iterator[Line]:
         """The line as it is now, each time another gate was first; none while the store was never heard."""
         for _ in range(_RACES_MAX):
             line = self.line(room)

@@ -21,7 +21,7 @@ from gate.app import Doors, Gate
 from gate.control import Fleet
 from gate.core.meter import Reading
 from gate.crew import LOOK_SECONDS, Crew
-from gate.loop import every, new_event_loop
+from gate.loop import cancelled, every, new_event_loop
 from gate.settings import Config
 from gate.sockets import address, bind_alone, place_of, tls_context
 from gate.store.embedded import EmbeddedStore, start_embedded
@@ -85,9 +85,9 @@ class _Supervisor:
             self._office = await self._open_office(self._config)
             stack.push_async_callback(self._crew.stop)
             if self._embedded is not None:
-                stack.push_async_callback(_cancel, asyncio.ensure_future(_keep_alive(self._embedded)))
+                stack.push_async_callback(cancelled, asyncio.ensure_future(_keep_alive(self._embedded)))
             await self._crew.start(self._config, _workers(self._config))
-            stack.push_async_callback(_cancel, asyncio.ensure_future(every(LOOK_SECONDS, self._crew.look)))
+            stack.push_async_callback(cancelled, asyncio.ensure_future(every(LOOK_SECONDS, self._crew.look)))
             self._say_ready()
             await self._obey(told)
             log.info("stopping")
@@ -114,7 +114,7 @@ class _Supervisor:
             if again and reloading is None:
                 again, reloading = False, asyncio.ensure_future(self._take_anew())
         if reloading is not None:
-            await _cancel(reloading)
+            await cancelled(reloading)
 
     async def _take_anew(self) -> None:
         """SIGHUP: the configuration, keys and certificates as they are now; what is wrong changes nothing."""
@@ -201,9 +201,3 @@ def _take_all_descriptors() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _cancel(task: "asyncio.Future[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -61,10 +61,8 @@ class Ticker:
         if live.deny_list_is_stale(room.name):
             live.set_denied(room.name, await self._store.denied(room.name), line.denied_revision)
 
-    async def change(
-        self, room: Room, amend: Callable[[Settings], Settings], *, actor: str, seed: str = ""
-    ) -> tuple[Line, Line]:
-        """Set rate, burst, mode, limit and message, settling what the old values still owe; the line before and after.
+    async def change(self, room: Room, amend: Callable[[Settings], Settings], *, actor: str, seed: str = "") -> Line:
+        """Set rate, burst, mode, limit and message, settling what the old values still owe; the line after it.
 
         `amend` is given the settings in force at each try and says what they shall be; `actor` goes on record.
 
@@ -76,9 +74,7 @@ class Ticker:
         async with self._changing.setdefault(room.name, asyncio.Lock()):
             return await self._change(room, amend, actor, seed)
 
-    async def _change(
-        self, room: Room, amend: Callable[[Settings], Settings], actor: str, seed: str
-    ) -> tuple[Line, Line]:
+    async def _change(self, room: Room, amend: Callable[[Settings], Settings], actor: str, seed: str) -> Line:
         for _ in range(_RACES_MAX):
             line = self._store.live.line(room.name) or await self._store.open(room, configured(room))
             now = current(line)
@@ -93,7 +89,7 @@ class Ticker:
             )
             fields = [*wanted.fields(), *(["seed", seed] if seed else [])]
             if await self._store.advance(line, settled, fields, self._note(line, actor, now, wanted)):
-                return line, self._store.live.line(room.name) or line
+                return self._store.live.line(room.name) or line
         raise LostRaceError
 
     def _note(self, line: Line, actor: str, old: Settings, new: Settings) -> Note | None:
@@ -116,8 +112,7 @@ class Ticker:
         if line.seed == seed:
             return line
         changed = changed_since(line.seed, configured(room))
-        _, line = await self.change(room, lambda now: replace(now, **changed), actor=CONFIGURATION, seed=seed)
-        return line
+        return await self.change(room, lambda now: replace(now, **changed), actor=CONFIGURATION, seed=seed)
 
     async def _guarded(self, room: Room) -> None:
         try:

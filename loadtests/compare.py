@@ -78,7 +78,6 @@ init = function()
   end
 end
 request = function() index = index % #heads + 1; return heads[index] end
-{delay}
 """
 
 
@@ -336,7 +335,7 @@ def measure(asked: argparse.Namespace, folder: Path, others: list[Subject], ours
     nginx = others[0]
     (folder / "cookies").write_text(asyncio.run(cookies(state)))
     with_pass = folder / "pass.lua"
-    with_pass.write_text(_LUA.format(file=folder / "cookies", delay=""))
+    with_pass.write_text(_LUA.format(file=folder / "cookies"))
     how = f"{asked.rounds} interleaved rounds of {asked.seconds:g} s, {CONNECTIONS} connections."
     page = [f"Measured on {facts()} {how}"]
     wanted = asked.only.split(",")

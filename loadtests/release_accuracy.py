@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import aiohttp
@@ -136,14 +137,19 @@ async def run(store_url: str, folder: Path) -> None:
         await connection.close()
 
 
-def main() -> None:
-    """Everything started and stopped by itself."""
-    with tempfile.TemporaryDirectory(prefix="gate-accuracy-") as name:
+def with_store(work: Callable[[str, Path], Coroutine[None, None, None]]) -> None:
+    """Do this with the URL of a store and a folder; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="gate-load-") as name:
         store = start_embedded(Path(name))
         try:
-            asyncio.run(run(store.url, Path(name)))
+            asyncio.run(work(store.url, Path(name)))
         finally:
             store.stop()
+
+
+def main() -> None:
+    """Everything started and stopped by itself."""
+    with_store(run)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,15 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
-from release_accuracy import gates, patch
+from release_accuracy import gates, patch, with_store
 
 from gate.store.connection import Connection
-from gate.store.embedded import start_embedded
 from gate.store.keys import line_key
 
 ROOM, JOINS_PER_SECOND, STRETCH_SECONDS, SAMPLE_SECONDS = "default", 200, 6.0, 0.01
@@ -169,12 +167,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(asyncio.run(join_all(sys.argv[2:], time.monotonic() + float(sys.argv[1]))))
         return
-    with tempfile.TemporaryDirectory(prefix="gate-tuning-") as name:
-        store = start_embedded(Path(name))
-        try:
-            asyncio.run(run(store.url, Path(name)))
-        finally:
-            store.stop()
+    with_store(run)
 
 
 if __name__ == "__main__":

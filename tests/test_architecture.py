@@ -33,7 +33,7 @@ ALLOWED = {
     "preview": {"core", "web"},
     "canary": {"core", "store", "settings", "sockets"},
     "control": {"core", "loop", "store", "web", "admin", "parts", "operations", "preview", "canary", "settings", "sockets"},
-    "app": {"core", "front", "control", "parts", "settings", "sockets"},
+    "app": {"core", "front", "control", "loop", "parts", "settings", "sockets"},
     "worker": {"core", "app", "loop", "settings", "telemetry"},
     "child": set(),
     "crew": {"child", "core", "worker", "settings", "sockets"},

@@ -1,7 +1,7 @@
 """What every request of the admin listener passes before a handler sees it: host, site, token, scope.
 
 Refusals are problem documents. The order matters: a page of another site, or one that reached us by a rebound
-name, is refused before its token is looked at, and a peer that guesses is refused before its next guess is.
+name, is refused before its token is looked at.
 """
 
 import ipaddress

@@ -42,7 +42,6 @@ class RoomNow:
     line: Line
     sample: Sample | None
     silent_seconds: float
-    store_away: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The admin API's description (OpenAPI 3.1). `tests/admin/test_openapi.py` holds it to the routes and the answers."""
+"""The admin API's description (OpenAPI 3.1). `tests/admin/test_documents.py` holds it to the routes and the answers."""
 
 from typing import Any
 

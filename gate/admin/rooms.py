@@ -39,13 +39,13 @@ class Operations(Protocol):
 
     async def change(
         self, room: str, amend: Callable[[Settings], Settings], *, actor: str, revision: int | None
-    ) -> tuple[Line, Line]:
+    ) -> Line:
         """Set what operators may set; RefusalError `revision-stale` if the room has moved on."""
 
-    async def advance(self, room: str, by: int, *, actor: str) -> tuple[Line, Line]:
+    async def advance(self, room: str, by: int, *, actor: str) -> Line:
         """Move the pointer by hand, past the rate; counted apart."""
 
-    async def reset(self, room: str, *, actor: str) -> tuple[Line, Line]:
+    async def reset(self, room: str, *, actor: str) -> Line:
         """A new generation."""
 
     async def record(self, room: str, *, after: int, limit: int) -> RecordPage:
@@ -76,7 +76,7 @@ class RoomRoutes:
         room = self._room(request)
         wanted = read_patch(await read_body(request))
         actor = request[OPERATOR].name
-        _, line = await self._do.change(
+        line = await self._do.change(
             room, lambda now: replace(now, **wanted), actor=actor, revision=read_revision(request)
         )
         log.info("room changed", extra={"room": room, "actor": actor, "keys": sorted(wanted), **_head(line)})
@@ -87,7 +87,7 @@ class RoomRoutes:
         room = self._room(request)
         by = read_fields(await read_body(request), _ADVANCE, required=frozenset({"by"}))["by"]
         actor = request[OPERATOR].name
-        _, line = await self._do.advance(room, by, actor=actor)
+        line = await self._do.advance(room, by, actor=actor)
         log.info("room advanced", extra={"room": room, "actor": actor, "by": by, **_head(line)})
         return await self._done(line)
 
@@ -97,7 +97,7 @@ class RoomRoutes:
         if await read_body(request) != {"confirm": room}:
             raise RefusalError(Reason.BAD_REQUEST, f'the body must be {{"confirm": "{room}"}}')
         actor = request[OPERATOR].name
-        _, line = await self._do.reset(room, actor=actor)
+        line = await self._do.reset(room, actor=actor)
         log.warning("room reset", extra={"room": room, "actor": actor, **_head(line)})
         return await self._done(line)
 

@@ -5,7 +5,6 @@ from all processes' meters, active passes from the store.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import astuple, dataclass, fields
 from typing import Any, Protocol
@@ -127,7 +126,7 @@ class Watch:
         alive, wanted, restarts = self.fleet.workers()
         live = self._sources.live
         rooms = tuple(
-            RoomNow(line, self._trends.last(name), live.silent_for(name), live.store_away(name))
+            RoomNow(line, self._trends.last(name), live.silent_for(name))
             for name in self._sources.rooms
             if (line := live.line(name)) is not None
         )
@@ -148,4 +147,4 @@ class Watch:
 
     def _silent(self) -> float:
         silences = [self._sources.live.silent_for(name) for name in self._sources.rooms]
-        return round(min(max(silences, default=0.0), time.monotonic()), 2)
+        return round(max(silences, default=0.0), 2)

@@ -33,11 +33,6 @@ class AdminClient:
         """Change a room."""
         return self._ask("PATCH", room_path(room), settings)
 
-    def text(self, path: str) -> str:
-        """An answer that is no JSON."""
-        with self._open("GET", path, None, _TIMEOUT_SECONDS) as answer:
-            return str(answer.read().decode())
-
     def events(self) -> Iterator[tuple[str, Any]]:
         """Names and documents of events as they come, until the gate ends the stream."""
         with self._open("GET", "/api/events", None, _STALLED_SECONDS) as answer:

@@ -77,9 +77,8 @@ def command(
                 config.state_dir,
                 crowd,
             )
-            run_or_exit(
-                config, lambda: config, level=logging.WARNING
-            )  # a crowd's every step would scroll the addresses away
+            # A crowd's every step would scroll the addresses away.
+            run_or_exit(config, lambda: config, level=logging.WARNING)
         finally:
             for child in children:
                 child.terminate()

@@ -23,7 +23,7 @@ def command(context: click.Context, state_dir: str | None) -> None:
         raise click.ClickException(
             f"{folder} is no state directory; name the gate's with --state-dir or GATE_STATE_DIR"
         )
-    context.obj = admin_access(url=None, state_dir=state_dir).state_dir / FILE_NAME
+    context.obj = folder / FILE_NAME
 
 
 @command.command("list")

@@ -72,7 +72,10 @@ async def test_events_tell_the_past_the_present_and_every_act(start_gate, web, r
         assert room_name in history["rooms"]
         await events.next("gate")
         await running.patch(web, room_name, release_rate="33/s")
+        # One of those that come every second may have been on its way already; the change's own is next.
         told = await events.next("gate")
+        if told["rooms"][0]["revision"] == 1:
+            told = await events.next("gate")
         assert told["rooms"][0]["release_rate"] == 33.0
         entry = await events.next("log")
         assert (entry["room"], entry["actor"], entry["after"]) == (room_name, "operator", {"release_rate": 33.0})

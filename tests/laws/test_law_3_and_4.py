@@ -147,7 +147,7 @@ async def test_law_4_an_advance_by_hand_does_not_pay_a_silence_twice(gates, room
     place = Place(line.generation, line.serving.number, began + 30)
     store.live.accept(line.raised_to(place), None)  # on the lease, three seconds were let in
     hands = RoomOperations((room,), store, ticker, lambda: clock.time, lambda *_: {})
-    _, after = await hands.advance(room_name, 1, actor="ops")
+    after = await hands.advance(room_name, 1, actor="ops")
     for _ in range(5):
         await ticker.tick(room)
     served = store.live.line(room_name).now_serving - began

@@ -208,7 +208,7 @@ async def test_settings_change_settles_and_raises_the_revision(store, connection
     from dataclasses import replace
 
     room, before = await opened(store, room_name, release_rate=1.0, burst=1.0)
-    _, line = await make_ticker(room).change(room, lambda now: replace(now, release_rate=500.0), actor="ops")
+    line = await make_ticker(room).change(room, lambda now: replace(now, release_rate=500.0), actor="ops")
     assert (line.release_rate, line.revision) == (500.0, before.revision + 1)
     owed = (line.time - line.at) * 500.0
     assert owed <= 1.0 + 1.0 * 0.25 + 500 * 0.5  # at most the old cap, and half a second between plan and write
