@@ -109,6 +109,7 @@ class Control:
             header_timeout=_HEAD_SECONDS,
             refused=lambda _reason: None,
             poll=lambda _data: None,
+            relay=lambda _data, _client: None,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=_IDLE_SECONDS,

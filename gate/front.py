@@ -12,18 +12,23 @@ from gate.core.errors import Reason
 from gate.core.meter import Count
 from gate.loop import every
 from gate.parts import Parts
-from gate.proxy.origin import Limits, Origin
+from gate.proxy.limits import Limits
+from gate.proxy.origin import Origin
+from gate.proxy.pool import Pool
 from gate.sockets import BACKLOG, tls_context
 from gate.store.connection import StoreUnavailableError
 from gate.web.assets import Assets, static_root
 from gate.web.desk import Desk
 from gate.web.edge import EdgeServer
-from gate.web.gatekeeper import Gatekeeper, Trust
+from gate.web.gatekeeper import Gatekeeper
 from gate.web.lane import PollLane
 from gate.web.languages import load_catalogues
+from gate.web.relay import RelayLane
+from gate.web.sight import Sight, Trust
 from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
 from gate.web.waiting import WaitingPages
+from gate.web.ways import Ways
 
 _FLUSH_SECONDS = 1.0
 
@@ -57,14 +62,22 @@ class Front:
             head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
             headers=config.server["max_headers"],
         )
+        trust = Trust(config.server["trusted_proxies"], config.server["public_scheme"])
+        sight = Sight(config.rooms, self.desks, trust)
+        self._pool = Pool(given["url"], limits, given["verify"])
+        self._relay = RelayLane(
+            Ways(sight, config.rooms, parts.meter),
+            self._pool,
+            parts.meter,
+            head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
+            headers=config.server["max_headers"],
+        )
         self._gatekeeper = Gatekeeper(
-            config.rooms,
-            self.desks,
+            sight,
             self._origin,
             visitors,
             WaitingPages(config.rooms, assets, root, catalogues),
             TroublePage(assets, root, catalogues),
-            Trust(config.server["trusted_proxies"], config.server["public_scheme"]),
             parts.meter,
         )
         self._leaving = False
@@ -83,6 +96,7 @@ class Front:
             header_timeout=server["header_timeout"],
             refused=self._count_refused,
             poll=self._lane.answer,
+            relay=self._relay.take,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
@@ -117,13 +131,14 @@ class Front:
                 await site.stop()
             self._sites.clear()
         self._gatekeeper.drain()
-        self._lane.closed = True
+        self._lane.closed = self._relay.closed = True
         await asyncio.sleep(seconds)
 
     async def stop(self) -> None:
         """Stop listening, finish what is under way within `finish_seconds`, close the way to the origin."""
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._pool.close()
         await self._origin.close()
 
     async def tell_active(self) -> None:

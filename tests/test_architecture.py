@@ -48,8 +48,8 @@ ALLOWED = {
 FOREIGN = {
     "core": {"jwt", "cryptography"},
     "store": {"redis"},
-    "proxy": {"aiohttp", "multidict", "yarl"},
-    "web": {"aiohttp", "orjson"},
+    "proxy": {"aiohttp", "httptools", "multidict", "yarl"},
+    "web": {"aiohttp", "multidict", "orjson"},
     "admin": {"aiohttp", "orjson", "prometheus_client"},
 }
 NEVER_IN_CORE = {"asyncio", "time", "random", "secrets", "socket", "os", "logging", "threading"}

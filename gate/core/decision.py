@@ -125,6 +125,14 @@ def pass_standing(admission: Pass, room: Room, line: Line, method: str, now: flo
     return Standing.OVER if method in SAFE_METHODS else Standing.LAST
 
 
+def good_span(admission: Pass, room: Room) -> tuple[float, float]:
+    """From when to when (Unix seconds, both included) `pass_standing` calls a pass good in its own generation."""
+    until = min(admission.expires + LEEWAY_SECONDS, admission.cap)
+    if admission.expires < admission.cap:
+        until = min(until, admission.expires - room.pass_life / 2)
+    return admission.issued_at - LEEWAY_SECONDS, until
+
+
 def ticket_standing(ticket: Ticket, room: Room, line: Line, now: float) -> Reason | None:
     """Why a validly signed ticket is not worth a place any more, or None if it is.
 

@@ -115,6 +115,18 @@ def forwarded_element(client: str, host: str, scheme: str) -> str:
     return f"for={node};host={quoted};proto={scheme}"
 
 
+def render(first_line: str, headers: Iterable[Header]) -> bytes:
+    """A message's head, UTF-8.
+
+    Raises:
+        ValueError: a name or value holds a line end (header injection).
+    """
+    lines = [first_line, *(f"{name}: {value}" for name, value in headers)]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a header must not hold a line end")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")

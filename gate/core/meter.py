@@ -123,6 +123,17 @@ class Meter:
 
         return count
 
+    def observer(self, family: Timing, label: str = "") -> Callable[[float], None]:
+        """The same as `observe` for one series that is observed very often."""
+        cells, start = self._cells, self._layout.timings[family, "", label]
+        total = start + len(BOUNDS_SECONDS) + 1
+
+        def observe(seconds: float) -> None:
+            cells[start + bisect_left(BOUNDS_SECONDS, seconds)] += 1
+            cells[total] += seconds
+
+        return observe
+
     def observe(self, family: Timing, seconds: float, label: str = "") -> None:
         """One more that took this long."""
         start = self._layout.timings[family, "", label]

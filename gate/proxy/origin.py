@@ -6,10 +6,8 @@ cookies, follows no redirects, unpacks nothing and reads no environment: each of
 visitor's answer to another, or bytes that nobody sent.
 """
 
-import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +21,7 @@ from gate.core.fetch import is_websocket
 from gate.core.headers import Header, read_pairs
 from gate.core.meter import Count, Meter, Timing
 from gate.proxy.answer import Answer
+from gate.proxy.limits import Limits, origin_tls
 from gate.proxy.tunnel import tunnel
 
 _RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -34,26 +33,7 @@ _READ_BYTES = 256 * 1024
 BEGAN: web.RequestKey[float] = web.RequestKey("began", float)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Time limits in seconds, and the pool's size in connections."""
-
-    pool: int
-    idle: float
-    connect: float
-    first_byte: float
-    read: float
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of the origin's answer, as it came."""
-
-    status: int
-    headers: list[Header]
-
-
-Amend = Callable[[Head], Awaitable[list[Header]]]
+Amend = Callable[[list[Header]], Awaitable[list[Header]]]
 
 
 class Origin:
@@ -66,7 +46,7 @@ class Origin:
         self.draining = False
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=limits.pool, keepalive_timeout=limits.idle, ssl=_tls(verify), enable_cleanup_closed=False
+                limit=limits.pool, keepalive_timeout=limits.idle, ssl=origin_tls(verify), enable_cleanup_closed=False
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -99,7 +79,7 @@ class Origin:
             request: what came; only its method, body and connection are used.
             target: in origin-form, sent byte for byte.
             headers: all that the origin shall see; framing is added.
-            amend: given the answer's head, returns the headers the visitor shall see.
+            amend: given the answer's headers, returns the headers the visitor shall see.
             tunnel_until: seconds after which a WebSocket ends, or None for never.
 
         Raises:
@@ -117,9 +97,9 @@ class Origin:
             if response.status == _SWITCHING_PROTOCOLS:
                 if not upgrades or not is_websocket(response.headers):
                     raise RefusalError(Reason.ORIGIN_UNREACHABLE, "The site switched protocols unasked.")
-                passed_on = await amend(_head(response))
+                passed_on = await amend(read_pairs(response.raw_headers))
                 return await tunnel(request, response, passed_on, tunnel_until())
-            answer = Answer(response.status, response.reason, await amend(_head(response)))
+            answer = Answer(response.status, response.reason, await amend(read_pairs(response.raw_headers)))
             own = time.perf_counter() - answered + asked - request.get(BEGAN, asked)
             self._meter.observe(Timing.OVERHEAD, own)
             if self.draining or "Upgrade" in request.headers:
@@ -181,16 +161,6 @@ class Origin:
             # The head is gone; only a broken connection says that the body is not whole.
             raise ConnectionResetError("the origin broke off") from error
         await answer.write_eof()
-
-
-def _head(response: aiohttp.ClientResponse) -> Head:
-    return Head(response.status, read_pairs(response.raw_headers))
-
-
-def _tls(verify: bool | str) -> bool | ssl.SSLContext:
-    if isinstance(verify, str):
-        return ssl.create_default_context(cafile=verify)
-    return verify
 
 
 def _reuse_trace() -> aiohttp.TraceConfig:

@@ -7,12 +7,11 @@ address that is not a trusted proxy's is the client's.
 import ipaddress
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import FORBIDDEN_METHODS, METHODS
 from gate.core.room import Address, Network
 from gate.core.target import Target, parse_host, parse_target
+from gate.web.plain import Asking
 
 _VERSIONS = ((1, 0), (1, 1))
 
@@ -37,7 +36,7 @@ class Caller:
         return str(ipaddress.ip_network((self.address, bits), strict=False))
 
 
-def identify(request: web.BaseRequest, trusted_proxies: tuple[Network, ...], public_scheme: str) -> Caller:
+def identify(request: Asking, trusted_proxies: tuple[Network, ...], public_scheme: str) -> Caller:
     """Who calls, and for what.
 
     Raises:
@@ -65,7 +64,7 @@ def identify(request: web.BaseRequest, trusted_proxies: tuple[Network, ...], pub
     return Caller(address, trusted, scheme, host, authorities[0], target)
 
 
-def _forwarded_for(request: web.BaseRequest, peer: Address | None, proxies: tuple[Network, ...]) -> Address | None:
+def _forwarded_for(request: Asking, peer: Address | None, proxies: tuple[Network, ...]) -> Address | None:
     chain = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
     for text in reversed([part.strip() for part in chain if part.strip()]):
         address = _address(text)

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gate.core.decision import Standing, pass_standing, ticket_standing
+from gate.core.decision import Standing, good_span, pass_standing, ticket_standing
 from gate.core.errors import Reason
 from gate.core.line import Line
 from gate.core.place import GUEST_ERA, Place
-from gate.core.room import Room
+from gate.core.room import Mode, Room
 from gate.core.tokens import LEEWAY_SECONDS, PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
 from gate.store.active import ActivePasses
 from gate.store.connection import StoreUnavailableError
@@ -45,6 +45,16 @@ class Admitted:
 
     text: str
     admission: Pass
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A pass found good: for how long (Unix seconds, both ends included), and under which keys."""
+
+    place: Place
+    since: float
+    until: float
+    tokens: Tokens
 
 
 class Desk:
@@ -225,6 +235,23 @@ class Desk:
     async def finish(self, place: Place, *, revoke_until: float | None = None) -> None:
         """End a visit; with `revoke_until` (Unix seconds) at once in every gate."""
         await self._store.finish(self.room.name, place, deny_until=revoke_until)
+
+    def vouch(self, admission: Pass) -> Vouched:
+        """Remember a pass that is good now."""
+        since, until = good_span(admission, self.room)
+        return Vouched(admission.place, since, until, self._tokens())
+
+    def vouches(self, vouched: Vouched) -> bool:
+        """Whether a request on this pass is still forwarded, and nothing else done."""
+        live, line = self._store.live, self.line
+        return (
+            line is not None
+            and line.mode is not Mode.OFF
+            and line.generation == vouched.place.generation
+            and vouched.since <= self._now() <= vouched.until
+            and vouched.tokens is self._tokens()
+            and not live.is_denied(self.room.name, vouched.place)
+        )
 
     def admits(self, shown: Shown) -> bool:
         """Whether a good pass of this room is shown, for requests that fall to another room of the host."""

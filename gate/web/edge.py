@@ -1,11 +1,13 @@
 """The public listener's protocol: aiohttp's, with a deadline for heads and our own words for what it refuses.
 
 aiohttp's keep-alive time-out does not run before the first request, and its refusals are plain text with a
-logged traceback. Both are mended here. Plain polls are answered before the parser runs (`lane.py`): this file
-knows where a connection stands, and asks the lane only where a read must begin a request.
+logged traceback. Both are mended here. Plain polls are answered before the parser runs (`lane.py`), and so are plain
+GETs that may go to the origin (`relay.py`): this file knows where a connection stands, and asks the lanes only where
+a read must begin a request. While a request is relayed, whatever else arrives is kept for later.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,21 +19,31 @@ from aiohttp.web_protocol import RequestHandler
 
 from gate.core.errors import Reason
 from gate.web.problems import problem
+from gate.web.relayed import Client, Relayed
 
 log = logging.getLogger("gate.edge")
+# What a visitor may send ahead while an answer is relayed, before no more is read.
+_LATER_BYTES_MAX = 64 * 1024
 
 
 class EdgeHandler(RequestHandler):
     """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
 
     __slots__ = (
+        "_at_rest",
         "_between",
         "_head_begun",
         "_head_deadline",
         "_header_timeout",
+        "_later",
         "_line_limit",
         "_poll",
         "_refused",
+        "_relay",
+        "_relayed",
+        "_verdict",
+        "peer",
+        "scheme",
     )
 
     def __init__(
@@ -40,6 +52,7 @@ class EdgeHandler(RequestHandler):
         header_timeout: float,
         refused: Callable[[Reason], None],
         poll: Callable[[bytes], bytes | None],
+        relay: Callable[[bytes, Client], Relayed | None],
         **kwargs: Any,
     ) -> None:
         # aiohttp's one error for both tells only the limit that was passed; so the two limits must differ.
@@ -49,24 +62,41 @@ class EdgeHandler(RequestHandler):
         self._header_timeout = header_timeout
         self._refused = refused
         self._poll = poll
+        self._relay = relay
+        self._relayed: Relayed | None = None
+        self._at_rest: asyncio.Future[None] | None = None
+        self._later = b""
+        self._verdict: Reason | None = None
         self._between = True
+        self.peer = self.scheme = ""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A silent connection may stay as long as an idle one."""
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if isinstance(peer, tuple) else str(peer)
+        self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._close_after(self._keepalive_timeout)
 
     def data_received(self, data: bytes) -> None:
-        """Answer a plain poll at once; else start the clock at the first byte of a head, stop it at its last."""
+        """Let a lane have what it can take; the parser has everything else."""
+        if self._relayed is not None:
+            return self._keep(data)
         between = self._between and self._is_between()
-        if between and (answer := self._poll(data)) is not None and self.transport is not None:
-            if self._head_deadline is not None:
-                self._head_arrived()
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            self.transport.write(answer)
-            return
+        if between and self.transport is not None:
+            if (answer := self._poll(data)) is not None:
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+                self.transport.write(answer)
+                return self._head_arrived()
+            if (relayed := self._relay(data, self)) is not None:
+                self._relayed = relayed
+                return self._head_arrived()
+        return self._parse(data, between=between)
+
+    def _parse(self, data: bytes, *, between: bool) -> None:
+        """The ordinary way; start the clock at the first byte of a head, stop it at its last."""
         heads = self._request_count
         super().data_received(data)
         # Only after one whole head without a body is it certain that what comes next begins a request.
@@ -79,6 +109,85 @@ class EdgeHandler(RequestHandler):
             self._head_begun = True
             self._close_after(self._header_timeout)
 
+    def send(self, data: bytes, more: bytes | memoryview = b"") -> None:
+        """A relayed answer's bytes, for the visitor."""
+        if self.transport is None:
+            return
+        if more:
+            self.transport.writelines((data, more))
+        else:
+            self.transport.write(data)
+
+    def relayed(self, *, close: bool) -> None:
+        """A relayed answer is whole: end here, or go on with what arrived meanwhile."""
+        self._rest()
+        if close:
+            return self.force_close()
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        return self._go_on()
+
+    def broken_off(self) -> None:
+        """A relayed answer will never be whole, and only the connection's end can say so."""
+        self._rest()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def take_ordinary_way(self, head: bytes, verdict: Reason | None) -> None:
+        """A relayed request was not answered; `verdict` is what became of it at the origin, if it was asked."""
+        self._rest()
+        self._verdict = verdict
+        self._parse(head, between=True)
+        self._go_on()
+
+    def take_verdict(self) -> Reason | None:
+        """What became at the origin of the request that is now handled, if it was relayed in vain."""
+        verdict, self._verdict = self._verdict, None
+        return verdict
+
+    def _keep(self, data: bytes) -> None:
+        self._later += data
+        if len(self._later) >= _LATER_BYTES_MAX:
+            self._pause_transport_reading()
+
+    def _go_on(self) -> None:
+        data, self._later = self._later, b""
+        if len(data) >= _LATER_BYTES_MAX:
+            self._resume_transport_reading()
+        if data:
+            self.data_received(data)
+
+    def pause_writing(self) -> None:
+        """The visitor is slow: the origin is not read."""
+        super().pause_writing()
+        if self._relayed is not None and self._relayed.connection is not None:
+            self._relayed.connection.pause()
+
+    def resume_writing(self) -> None:
+        """The visitor has caught up."""
+        super().resume_writing()
+        if self._relayed is not None and self._relayed.connection is not None:
+            self._relayed.connection.resume()
+
+    def _process_keepalive(self) -> None:
+        if self._relayed is not None:  # not idle, whatever aiohttp sees
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  (aiohttp's own signature)
+        """A relayed answer is finished first, as any other."""
+        if self._relayed is not None:
+            self._at_rest = self._loop.create_future()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._at_rest
+        await super().shutdown(timeout)
+
+    def _rest(self) -> None:
+        """Nothing is relayed any more."""
+        self._relayed = None
+        if self._at_rest is not None and not self._at_rest.done():
+            self._at_rest.set_result(None)
+
     def _is_between(self) -> bool:
         """Whether the connection stands between two requests and its answers are taken, where `_between` allows it."""
         if self._paused or self._close or self._force_close:
@@ -89,6 +198,9 @@ class EdgeHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""
         self._head_arrived()
+        if self._relayed is not None:
+            self._relayed.leave()
+            self._rest()
         super().connection_lost(exc)
 
     def handle_error(
@@ -132,7 +244,8 @@ class EdgeHandler(RequestHandler):
 class EdgeServer(web.Server):
     """Makes one `EdgeHandler` a connection.
 
-    `refused` is told why a head was not one; `poll` answers a plain poll from its bytes (`lane.py`), or None.
+    `refused` is told why a head was not one; `poll` answers a plain poll from its bytes (`lane.py`), or None;
+    `relay` may take a plain GET (`relay.py`).
     """
 
     def __init__(
@@ -142,10 +255,12 @@ class EdgeServer(web.Server):
         header_timeout: float,
         refused: Callable[[Reason], None],
         poll: Callable[[bytes], bytes | None],
+        relay: Callable[[bytes, Client], Relayed | None],
         **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
         self._poll = poll
+        self._relay = relay
         self._header_timeout = header_timeout
         self._refused = refused
 
@@ -157,5 +272,6 @@ class EdgeServer(web.Server):
             header_timeout=self._header_timeout,
             refused=self._refused,
             poll=self._poll,
+            relay=self._relay,
             **self._kwargs,
         )

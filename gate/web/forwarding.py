@@ -6,6 +6,8 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -21,27 +23,35 @@ from gate.core.headers import (
     to_origin,
 )
 from gate.core.tokens import Pass
-from gate.proxy.origin import Amend, Head, Origin
+from gate.proxy.origin import Amend, Origin
 from gate.store.connection import StoreUnavailableError
 from gate.web.caller import Caller
 from gate.web.desk import Admitted, Desk
+from gate.web.plain import Asking
 
 log = logging.getLogger("gate.forwarding")
 _COMMAND = "gate-command"
 
 
 @dataclass(frozen=True, slots=True)
-class _Admission:
+class Held:
     """A forwarded request's pass, and what is to become of it when the answer comes."""
 
     desk: Desk
     admission: Pass
-    fresh: Admitted | None
-    ageing: bool
-    opens_page: bool
-    clear_ticket: bool
-    caller: Caller
-    request: web.BaseRequest
+    scheme: str
+    is_safe: bool
+    is_api: bool
+    fresh: Admitted | None = None
+    ageing: bool = False
+    opens_page: bool = False
+    clear_ticket: bool = False
+
+    @classmethod
+    def of(cls, request: Asking, caller: Caller, desk: Desk, admission: Pass, **more: Any) -> "Held":
+        """What is held while a request is under way."""
+        is_api = request.headers.get("Gate-Client", "").lower() == "api"
+        return cls(desk, admission, caller.scheme, request.method in SAFE_METHODS, is_api, **more)
 
 
 class Forwarding:
@@ -57,10 +67,10 @@ class Forwarding:
     async def open(self, request: web.BaseRequest, caller: Caller, desk: Desk) -> web.StreamResponse:
         """A room's URL without a pass: an open rule, a preflight, or mode `off`."""
 
-        async def amend(head: Head) -> list[Header]:
-            return _cacheable(desk, list(from_origin(head.headers)), sets_ours=False)
+        async def changed(headers: list[Header]) -> list[Header]:
+            return shown_headers(desk, headers)
 
-        return await self._send(request, caller, [("Gate-Room", desk.room.name)], amend, lambda: None)
+        return await self._send(request, caller, gate_headers(desk), changed, lambda: None)
 
     async def admitted(
         self,
@@ -75,10 +85,11 @@ class Forwarding:
         clear_ticket: bool = False,
     ) -> web.StreamResponse:
         """A room's URL on a pass; `fresh` is a pass to be set, `ageing` one to be made anew if it suits."""
-        held = _Admission(desk, admission, fresh, ageing, opens_page, clear_ticket, caller, request)
-        ours = [("Gate-Room", desk.room.name), ("Gate-Position", str(admission.place.position))]
+        more = {"fresh": fresh, "ageing": ageing, "opens_page": opens_page, "clear_ticket": clear_ticket}
+        held = Held.of(request, caller, desk, admission, **more)
+        ours = gate_headers(desk, admission)
         try:
-            return await self._send(request, caller, ours, lambda head: _amend(held, head), lambda: _tunnel_life(held))
+            return await self._send(request, caller, ours, partial(amend, held), lambda: _tunnel_life(held))
         except RefusalError as error:
             # The origin failed; the admission was earned all the same.
             cookies = (desk.pass_cookie(caller.scheme, fresh),) if fresh else ()
@@ -93,43 +104,58 @@ class Forwarding:
         amend: Amend,
         tunnel_until: Callable[[], float | None],
     ) -> web.StreamResponse:
-        theirs = list(to_origin(read_pairs(request.raw_headers), trusted=caller.trusted))
-        theirs = [(key, value) for key, value in theirs if key.lower() != "host"]
-        headers = [("Host", caller.authority), *_forwarded(request, caller, theirs), *ours]
+        headers = origin_headers(request, caller, ours)
         return await self._origin.forward(request, caller.target.raw, headers, amend, tunnel_until=tunnel_until)
 
 
-async def _unchanged(head: Head) -> list[Header]:
-    return list(from_origin(head.headers))
+def gate_headers(desk: Desk, admission: Pass | None = None) -> list[Header]:
+    """What the gate tells the origin of a request for a room."""
+    room = ("Gate-Room", desk.room.name)
+    return [room] if admission is None else [room, ("Gate-Position", str(admission.place.position))]
 
 
-async def _amend(held: _Admission, head: Head) -> list[Header]:
+def has_command(headers: list[Header]) -> bool:
+    """Whether an answer of the origin's commands something."""
+    return any(key.lower() == _COMMAND for key, _ in headers)
+
+
+def shown_headers(desk: Desk | None, headers: list[Header]) -> list[Header]:
+    """An answer's headers for the visitor where nothing of ours is to be added; `desk`: of which room, if any."""
+    kept = list(from_origin(headers))
+    return kept if desk is None else _cacheable(desk, kept, sets_ours=False)
+
+
+async def _unchanged(headers: list[Header]) -> list[Header]:
+    return shown_headers(None, headers)
+
+
+async def amend(held: Held, given: list[Header]) -> list[Header]:
     """The answer's headers for the visitor: commands obeyed and stripped, cookies set, caches told."""
     desk = held.desk
-    commands = [value for key, value in head.headers if key.lower() == _COMMAND]
-    headers = list(from_origin(head.headers))
+    commands = [value for key, value in given if key.lower() == _COMMAND]
+    headers = list(from_origin(given))
     fresh = held.fresh
     for command in commands:
         fresh = await _obey(held, command.strip().lower(), fresh)
-    slides = held.ageing and (held.opens_page or held.request.method not in SAFE_METHODS or is_uncacheable(headers))
+    slides = held.ageing and (held.opens_page or not held.is_safe or is_uncacheable(headers))
     if fresh is None and slides and not commands:
         fresh = await desk.renew(held.admission)
     cookies = _cookies(held, fresh)
     headers += [("Set-Cookie", cookie) for cookie in cookies]
-    if fresh is not None and held.request.headers.get("Gate-Client", "").lower() == "api":
+    if fresh is not None and held.is_api:
         headers.append(("Gate-Pass", fresh.text))
     return _cacheable(desk, headers, sets_ours=bool(cookies))
 
 
-def _cookies(held: _Admission, fresh: Admitted | None) -> list[str]:
-    jar = held.desk.jar(held.caller.scheme)
+def _cookies(held: Held, fresh: Admitted | None) -> list[str]:
+    jar = held.desk.jar(held.scheme)
     cookies = []
     if fresh is not None:
-        cookies = [held.desk.pass_cookie(held.caller.scheme, fresh), jar.clear("pre")]
+        cookies = [held.desk.pass_cookie(held.scheme, fresh), jar.clear("pre")]
     return [*cookies, jar.clear("ticket")] if held.clear_ticket else cookies
 
 
-async def _obey(held: _Admission, command: str, fresh: Admitted | None) -> Admitted | None:
+async def _obey(held: Held, command: str, fresh: Admitted | None) -> Admitted | None:
     """One `Gate-Command` of the origin; returns the pass to be set, if any."""
     desk, admission = held.desk, held.admission
     name, _, argument = command.partition("=")
@@ -148,7 +174,7 @@ async def _obey(held: _Admission, command: str, fresh: Admitted | None) -> Admit
     return fresh
 
 
-def _tunnel_life(held: _Admission) -> float | None:
+def _tunnel_life(held: Held) -> float | None:
     """Seconds a WebSocket of this pass may last."""
     admission = held.fresh.admission if held.fresh else held.admission
     match held.desk.room.websocket:
@@ -165,7 +191,14 @@ def _cacheable(desk: Desk, headers: list[Header], *, sets_ours: bool) -> list[He
     return make_private(headers, no_store=sets_ours)
 
 
-def _forwarded(request: web.BaseRequest, caller: Caller, theirs: list[Header]) -> list[Header]:
+def origin_headers(request: Asking, caller: Caller, ours: list[Header]) -> list[Header]:
+    """All that the origin shall see, `ours` last. Raises RefusalError."""
+    theirs = list(to_origin(read_pairs(request.raw_headers), trusted=caller.trusted))
+    theirs = [(key, value) for key, value in theirs if key.lower() != "host"]
+    return [("Host", caller.authority), *_forwarded(request, caller, theirs), *ours]
+
+
+def _forwarded(request: Asking, caller: Caller, theirs: list[Header]) -> list[Header]:
     """Who asks, for the origin: what a trusted proxy said, and the peer we saw."""
     peer = (request.remote or "unknown").split("%")[0]
     before = ", ".join(value for key, value in theirs if key.lower() == "x-forwarded-for")

@@ -1,33 +1,31 @@
 """The gatekeeper: every request of the public listener, from its facts to what is done with it.
 
-facts → decide → enact. Facts come from `caller.py` and `desk.py`; `core/decision.py` decides; this file enacts,
+facts → decide → enact. Facts come from `sight.py`; `core/decision.py` decides; this file enacts,
 and is the one place where the store and the proxy meet. Nothing here adds a way to the origin: only a `Forward`
 or a pass just dealt leads there (law 5).
 """
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiohttp import web
 
 from gate.core import decision as d
 from gate.core.errors import Reason, RefusalError
-from gate.core.fetch import METHODS, SAFE_METHODS, Kind, classify, is_crawler, is_websocket
-from gate.core.line import Line
+from gate.core.fetch import METHODS, Kind, classify
 from gate.core.meter import Count, Meter, Way
-from gate.core.room import Network, Room
-from gate.core.target import route
+from gate.core.room import Room
 from gate.core.tokens import Pass, Ticket
 from gate.proxy.origin import BEGAN, Origin
 from gate.store.connection import StoreUnavailableError
-from gate.web.caller import Caller, identify
-from gate.web.cookies import parse_cookies
-from gate.web.desk import Admitted, Desk, Holdings
+from gate.web.caller import Caller
+from gate.web.desk import Admitted
+from gate.web.edge import EdgeHandler
 from gate.web.forwarding import Forwarding
 from gate.web.problems import problem, refusal
 from gate.web.retry import retry_seconds
-from gate.web.shown import Shown, show
+from gate.web.sight import Sight, Visit
 from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
 from gate.web.waiting import WaitingPages, safe_back
@@ -36,24 +34,7 @@ log = logging.getLogger("gate.decision")
 _ORIGINS_FAULT = (Reason.ORIGIN_UNREACHABLE, Reason.ORIGIN_TIMEOUT)
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whose word on addresses and schemes counts."""
-
-    proxies: tuple[Network, ...]
-    public_scheme: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """One request on its way through this file."""
-
-    request: web.BaseRequest
-    caller: Caller
-    desk: Desk
-    holdings: Holdings
-    facts: d.Facts
-    line: Line | None
+_Visit = Visit[web.BaseRequest]
 
 
 class Gatekeeper:
@@ -61,22 +42,18 @@ class Gatekeeper:
 
     def __init__(
         self,
-        rooms: tuple[Room, ...],
-        desks: dict[str, Desk],
+        sight: Sight,
         origin: Origin,
         visitors: Visitors,
         pages: WaitingPages,
         trouble: TroublePage,
-        trust: Trust,
         meter: Meter,
     ) -> None:
-        self._rooms = rooms
-        self._desks = desks
+        self._sight = sight
         self._forwarding = Forwarding(origin)
         self._visitors = visitors
         self._pages = pages
         self._trouble = trouble
-        self._trust = trust
         self._origin = origin
         self._meter = meter
         self.draining = False
@@ -89,8 +66,8 @@ class Gatekeeper:
         """The whole way of one request."""
         request[BEGAN] = time.perf_counter()
         try:
-            caller = identify(request, self._trust.proxies, self._trust.public_scheme)
-            answer = await self._route(request, caller)
+            _heed_verdict(request)
+            answer = await self._route(request, self._sight.identify(request))
         except RefusalError as error:
             cause = {"cause": type(error.__cause__).__name__} if error.__cause__ else {}
             log.info("refused", extra={"reason": error.reason.value, **cause})
@@ -118,43 +95,14 @@ class Gatekeeper:
     async def _route(self, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         if caller.target.raw == "*":  # about the server, which is the gate
             return web.Response(status=204, headers={"Allow": ", ".join(sorted(METHODS)), "Server": "gate"})
-        way = route(self._rooms, caller.host, caller.target.path, request.method, caller.address)
+        way = self._sight.route(caller, request.method)
         if way.own:
             return await self._visitors.handle(request, caller)
         if way.room is None:
             self._meter.count(Count.DECISIONS, "", Way.NO_ROOM)
             return await self._forwarding.plain(request, caller)
-        visit = self._see(request, caller, self._desks[way.room.name], bypassed=way.bypassed)
-        return await self._enact(visit, d.decide(visit.facts, way.room, visit.line, visit.desk.now()))
-
-    def _see(self, request: web.BaseRequest, caller: Caller, desk: Desk, *, bypassed: bool) -> _Visit:
-        """Collect the facts of one request."""
-        cookies = parse_cookies(request.headers.getall("Cookie", []))
-        shown = show(request, cookies, desk.jar(caller.scheme))
-        holdings = desk.read(shown, request.method)
-        kind = classify(request.method, request.headers)
-        # Parts of a page may come along with another room's pass; what changes something, or a tunnel, may not.
-        part = kind is Kind.PART and request.method in SAFE_METHODS and not is_websocket(request.headers)
-        elsewhere = part and holdings.admission is None and self._admitted_elsewhere(caller, cookies, desk)
-        facts = d.Facts(
-            kind=kind,
-            method=request.method,
-            bypassed=bypassed,
-            crawler=is_crawler(request.headers),
-            early_data=request.headers.get("Early-Data") == "1",
-            admission=holdings.admission,
-            ticket=holdings.ticket,
-            elsewhere_admitted=elsewhere,
-            showed_bad=holdings.showed_bad,
-        )
-        return _Visit(request, caller, desk, holdings, facts, desk.line)
-
-    def _admitted_elsewhere(self, caller: Caller, cookies: dict[str, list[str]], here: Desk) -> bool:
-        return any(
-            desk.admits(Shown(passes=tuple(desk.jar(caller.scheme).values(cookies, "pass"))))
-            for desk in self._desks.values()
-            if desk is not here
-        )
+        visit = self._sight.see(request, caller, way.room, bypassed=way.bypassed)
+        return await self._enact(visit, visit.decide())
 
     async def _enact(self, visit: _Visit, decision: d.Decision) -> web.StreamResponse:
         match decision:
@@ -215,7 +163,7 @@ class Gatekeeper:
         """Its visit was ended meanwhile: decide again, as for somebody without a pass."""
         facts = replace(visit.facts, admission=None, showed_bad=Reason.PASS_INVALID)
         visit = replace(visit, facts=facts)
-        return await self._enact(visit, d.decide(facts, visit.desk.room, visit.line, visit.desk.now()))
+        return await self._enact(visit, visit.decide())
 
     async def _newcomer(self, visit: _Visit, otherwise: d.ShowPage | d.Refuse) -> web.StreamResponse:
         """Idle admission, else wait like anyone."""
@@ -262,6 +210,13 @@ class Gatekeeper:
         answer = problem(decision.reason, status=decision.status, retry_after=retry_seconds(desk.room.poll.minimum))
         _allow_cors(answer, visit.request, desk.room)
         return answer
+
+
+def _heed_verdict(request: web.BaseRequest) -> None:
+    """A request that was relayed in vain is not sent again, but told of as any other."""
+    verdict = request.protocol.take_verdict() if isinstance(request.protocol, EdgeHandler) else None
+    if verdict is not None:
+        raise RefusalError(verdict, retry_after=5)
 
 
 def _allow_cors(answer: web.StreamResponse, request: web.BaseRequest, room: Room) -> None:

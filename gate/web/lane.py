@@ -15,16 +15,14 @@ from email.utils import formatdate
 from gate.core.errors import RefusalError
 from gate.core.line import Line
 from gate.core.target import NAMESPACE, parse_host
+from gate.web.plain import FIELDS
 from gate.web.pointer import PointerDocument
 
 _HEAD_BYTES_MAX = 4_096
 # Heads that were found plain are remembered whole: a client that asks again sends the same bytes.
 _REMEMBERED_MAX = 4_096
 _START = f"GET {NAMESPACE}now/".encode()
-_HEAD = re.compile(
-    re.escape(_START)
-    + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n"
-)
+_HEAD = re.compile(re.escape(_START) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n" + FIELDS)
 # Headers that decide something, here or in the parser; all others change no answer to a poll.
 _SPECIAL = re.compile(
     rb"^(host|if-none-match|connection|content-length|transfer-encoding|te|trailer|expect|upgrade|http2-settings|proxy-connection)"

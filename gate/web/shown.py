@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from gate.web.cookies import VALUES_MAX, CookieJar
+from gate.web.plain import Asking
 
 _JWT_DOTS = 2
 
@@ -18,7 +17,7 @@ class Shown:
     pres: tuple[str, ...] = ()
 
 
-def show(request: web.BaseRequest, cookies: dict[str, list[str]], jar: CookieJar) -> Shown:
+def show(request: Asking, cookies: dict[str, list[str]], jar: CookieJar) -> Shown:
     """What a request shows under the names of one room's jar. `Gate-Ticket` carries tickets and pre-tickets."""
     sent = request.headers.getall("Gate-Ticket", [])[:VALUES_MAX]
     return Shown(

@@ -1,0 +1,51 @@
+"""Plain heads: those that leave nothing to interpret, read without the parser.
+
+Owns what both lanes take for plain: CRLF at every line's end, names that are tokens, values without control
+characters, and no header that frames, upgrades or holds back the message. Every head that is plain here is one that
+the parser takes too, and reads the same.
+"""
+
+import re
+
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+FIELDS = rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n"
+"""A head from its second line to its end; the group holds the header lines."""
+_BLOCK = re.compile(FIELDS)
+_PAIR = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n")
+_SPECIAL = frozenset(
+    b"content-length transfer-encoding te trailer expect upgrade http2-settings proxy-connection".split()
+)
+
+Pairs = tuple[tuple[bytes, bytes], ...]
+
+
+def pairs_of(block: bytes) -> Pairs | None:
+    """The headers of a head that begins after its first line; None if they are not plain, or not ASCII."""
+    if not block.isascii() or _BLOCK.fullmatch(block) is None:
+        return None
+    pairs = tuple(_PAIR.findall(block))
+    return pairs if all(_is_plain(name.lower(), value) for name, value in pairs) else None
+
+
+def _is_plain(name: bytes, value: bytes) -> bool:
+    return name not in _SPECIAL and (name != b"connection" or value.lower() == b"keep-alive")
+
+
+class PlainRequest:
+    """A GET that was read here, with what judging and forwarding look at in one of aiohttp's."""
+
+    __slots__ = ("headers", "raw_headers", "raw_path", "remote", "scheme")
+    method = "GET"
+    version = (1, 1)
+
+    def __init__(self, target: bytes, pairs: Pairs, peer: str, scheme: str) -> None:
+        self.raw_headers = pairs
+        self.raw_path = target.decode("ascii")
+        self.remote = peer
+        self.scheme = scheme
+        self.headers = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in pairs))
+
+
+Asking = web.BaseRequest | PlainRequest

@@ -1,0 +1,165 @@
+"""One relayed request: the origin's answer on its way to the visitor, piece by piece as it comes.
+
+Owns the visitor's framing (a body of unknown length is chunked) and what becomes of a failure: before the answer has
+begun the ordinary way tells of it as of any other; after that only a broken connection can.
+"""
+
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from time import perf_counter
+from typing import Protocol
+
+from gate.core.errors import Reason
+from gate.core.headers import Header, render
+from gate.proxy.connection import Failure, OriginConnection
+from gate.proxy.heads import AnswerHead, Framing
+from gate.web.forwarding import Held, amend, has_command, shown_headers
+from gate.web.ways import RelayWay
+
+# Smaller pieces are copied together and sent as one; larger ones are sent as they are.
+_JOINED_BYTES_MAX = 32 * 1024
+_REASONS = {Failure.LATE: Reason.ORIGIN_TIMEOUT, Failure.UNREACHABLE: Reason.ORIGIN_UNREACHABLE}
+_UNSIZED = (Framing.CHUNKED, Framing.UNTIL_CLOSE)
+
+
+class Client(Protocol):
+    """The visitor's connection."""
+
+    peer: str
+    scheme: str
+
+    def send(self, data: bytes, more: "bytes | memoryview" = b"") -> None:
+        """Send these bytes."""
+
+    def relayed(self, *, close: bool) -> None:
+        """The answer is whole; the next request may come."""
+
+    def broken_off(self) -> None:
+        """There will be no more of an answer that was begun."""
+
+    def take_ordinary_way(self, head: bytes, verdict: Reason | None) -> None:
+        """Nothing was answered. `verdict`: what became of it at the origin; None: it is yet to be asked."""
+
+
+class Lane(Protocol):
+    """What one request needs of its lane."""
+
+    closed: bool
+    first_byte: Callable[[float], None]
+    overhead: Callable[[float], None]
+
+    def leave(self, relayed: "Relayed") -> None:
+        """The visitor of this one has gone."""
+
+    def count_failure(self, reason: Reason) -> None:
+        """The origin did not answer."""
+
+    def obey(self, work: Coroutine[None, None, None]) -> None:
+        """Do this beside everything else."""
+
+
+class Relayed:
+    """One request and its answer; `began` is when it came (`perf_counter`), `data` its head as it came."""
+
+    __slots__ = ("_asked", "_began", "_client", "_close", "_data", "_is_begun", "_kept", "_lane", "_unsized", "_way",
+                 "connection", "gone")  # fmt: skip
+
+    def __init__(self, lane: Lane, client: Client, way: RelayWay, data: bytes, began: float) -> None:
+        self._lane, self._client, self._way, self._data = lane, client, way, data
+        self._began, self._asked = began, perf_counter()
+        self._is_begun = self._unsized = self._close = False
+        # Pieces of the body that came while a command of the origin's is obeyed, and whether each is the last.
+        self._kept: list[tuple[bytes, bool]] | None = None
+        self.connection: OriginConnection | None = None
+        self.gone = False
+
+    def answered(self, head: AnswerHead, data: bytes, start: int, *, last: bool) -> None:
+        """The head is here; the body begins at `data[start:]`."""
+        heard, way = perf_counter(), self._way
+        self._lane.first_byte(heard - self._asked)
+        way.count()
+        made = head.made.get(way.alike)
+        if made is None:
+            if way.held is not None and has_command(head.headers):
+                return self._lane.obey(self._obey(way.held, head, data[start:], last=last))
+            made = render_head(head, shown_headers(way.desk, head.headers))
+            head.made[way.alike] = made
+        self._send(self._begin(head, made), data, start, last=last)
+        self._lane.overhead(perf_counter() - heard + self._asked - self._began)
+        return None
+
+    def body(self, data: bytes, *, last: bool) -> None:
+        """More of the body."""
+        if self._kept is not None:
+            self._kept.append((data, last))
+        else:
+            self._send(b"", data, 0, last=last)
+
+    def failed(self, failure: Failure) -> None:
+        """No answer, or no more of it."""
+        if self._is_begun or self._kept is not None:
+            self.gone = True
+            return self._client.broken_off()
+        reason = _REASONS.get(failure)
+        if reason is not None:
+            self._way.count()
+            self._lane.count_failure(reason)
+        return self._client.take_ordinary_way(self._data, reason)
+
+    def leave(self) -> None:
+        """The visitor has gone."""
+        self._lane.leave(self)
+
+    def _begin(self, head: AnswerHead, made: bytes) -> bytes:
+        """The visitor's head, with what is so only for this answer."""
+        self._is_begun = True
+        self._unsized = head.framing in _UNSIZED
+        self._close = self._lane.closed
+        if _DATE not in made:
+            made = made[:-2] + f"Date: {formatdate(usegmt=True)}\r\n\r\n".encode()
+        return made[:-2] + b"Connection: close\r\n\r\n" if self._close else made
+
+    def _send(self, before: bytes, data: bytes, start: int, *, last: bool) -> None:
+        """Send the body from `start` on, after `before`."""
+        size = len(data) - start
+        if self._unsized:
+            chunk = b"%x\r\n%b\r\n" % (size, data[start:]) if size else b""
+            self._client.send(before + chunk + (b"0\r\n\r\n" if last else b""))
+        elif size > _JOINED_BYTES_MAX and start:
+            self._client.send(before, memoryview(data)[start:])
+        else:
+            self._client.send(before + data[start:] if start else data)
+        if last:
+            self._client.relayed(close=self._close)
+
+    async def _obey(self, held: Held, head: AnswerHead, data: bytes, *, last: bool) -> None:
+        """Do what the origin commands, then go on; the origin is held back meanwhile."""
+        self._kept = [(data, last)]
+        if self.connection is not None:
+            self.connection.pause()
+        try:
+            made = render_head(head, await amend(held, head.headers))
+        except BaseException:
+            if not self.gone:
+                self._client.broken_off()
+            raise
+        kept, self._kept = self._kept, None
+        if self.gone:
+            return
+        self._client.send(self._begin(head, made))
+        for piece, is_last in kept:
+            self._send(b"", piece, 0, last=is_last)
+        if self.connection is not None:
+            self.connection.resume()
+
+
+_DATE = b"\r\nDate: "
+
+
+def render_head(head: AnswerHead, headers: list[Header]) -> bytes:
+    """An answer's head with these headers and the framing that follows from the origin's."""
+    if head.framing is Framing.NONE:
+        headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    elif head.framing in _UNSIZED:
+        headers = [*headers, ("Transfer-Encoding", "chunked")]
+    return render(f"HTTP/1.1 {head.status} {head.reason}", headers)

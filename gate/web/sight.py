@@ -1,0 +1,94 @@
+"""What a request is, before anything is done with it: who calls, where it falls, what it shows, what follows.
+
+Owns the collecting of facts; `core/decision.py` judges them, `gatekeeper.py` enacts, `relay.py` remembers what may
+be remembered. Both ask here, so that there is one judgement.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from aiohttp import web
+
+from gate.core import decision as d
+from gate.core.fetch import SAFE_METHODS, Kind, classify, is_crawler, is_websocket
+from gate.core.line import Line
+from gate.core.room import Network, Room
+from gate.core.target import Route, route
+from gate.web.caller import Caller, identify
+from gate.web.cookies import parse_cookies
+from gate.web.desk import Desk, Holdings
+from gate.web.plain import Asking, PlainRequest
+from gate.web.shown import Shown, show
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word on addresses and schemes counts."""
+
+    proxies: tuple[Network, ...]
+    public_scheme: str
+
+
+R = TypeVar("R", web.BaseRequest, PlainRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit(Generic[R]):
+    """A request for a room's URL, and what it shows."""
+
+    request: R
+    caller: Caller
+    desk: Desk
+    holdings: Holdings
+    facts: d.Facts
+    line: Line | None
+
+    def decide(self) -> d.Decision:
+        """What to do with it, now."""
+        return d.decide(self.facts, self.desk.room, self.line, self.desk.now())
+
+
+class Sight:
+    """The eyes of one process."""
+
+    def __init__(self, rooms: tuple[Room, ...], desks: dict[str, Desk], trust: Trust) -> None:
+        self._rooms = rooms
+        self._desks = desks
+        self._trust = trust
+
+    def identify(self, request: Asking) -> Caller:
+        """Who calls, and for what. Raises RefusalError."""
+        return identify(request, self._trust.proxies, self._trust.public_scheme)
+
+    def route(self, caller: Caller, method: str) -> Route:
+        """Where it falls. Raises RefusalError."""
+        return route(self._rooms, caller.host, caller.target.path, method, caller.address)
+
+    def see(self, request: R, caller: Caller, room: Room, *, bypassed: bool) -> Visit[R]:
+        """Collect the facts of one request for a room's URL."""
+        desk = self._desks[room.name]
+        cookies = parse_cookies(request.headers.getall("Cookie", []))
+        holdings = desk.read(show(request, cookies, desk.jar(caller.scheme)), request.method)
+        kind = classify(request.method, request.headers)
+        # Parts of a page may come along with another room's pass; what changes something, or a tunnel, may not.
+        part = kind is Kind.PART and request.method in SAFE_METHODS and not is_websocket(request.headers)
+        elsewhere = part and holdings.admission is None and self._admitted_elsewhere(caller, cookies, desk)
+        facts = d.Facts(
+            kind=kind,
+            method=request.method,
+            bypassed=bypassed,
+            crawler=is_crawler(request.headers),
+            early_data=request.headers.get("Early-Data") == "1",
+            admission=holdings.admission,
+            ticket=holdings.ticket,
+            elsewhere_admitted=elsewhere,
+            showed_bad=holdings.showed_bad,
+        )
+        return Visit(request, caller, desk, holdings, facts, desk.line)
+
+    def _admitted_elsewhere(self, caller: Caller, cookies: dict[str, list[str]], here: Desk) -> bool:
+        return any(
+            desk.admits(Shown(passes=tuple(desk.jar(caller.scheme).values(cookies, "pass"))))
+            for desk in self._desks.values()
+            if desk is not here
+        )
