@@ -66,11 +66,10 @@ class Front:
         sight = Sight(config.rooms, self.desks, trust)
         self._pool = Pool(given["url"], limits, given["verify"])
         self._relay = RelayLane(
-            Ways(sight, config.rooms, parts.meter),
+            Ways(sight, config.rooms, parts.meter, headers_max=config.server["max_headers"]),
             self._pool,
             parts.meter,
             head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
-            headers=config.server["max_headers"],
         )
         self._gatekeeper = Gatekeeper(
             sight,

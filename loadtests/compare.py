@@ -71,11 +71,9 @@ backend b
 """
 _LUA = """
 local heads, index = {{}}, 0
-for line in io.lines("{file}") do heads[#heads + 1] = line end
-init = function()
-  for i, line in ipairs(heads) do
-    heads[i] = wrk.format("GET", nil, {{["Cookie"] = line, ["Accept"] = "*/*", ["User-Agent"] = "Mozilla/5.0 (X11)"}})
-  end
+for line in io.lines("{file}") do
+  heads[#heads + 1] = "GET {path} HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nUser-Agent: Mozilla/5.0 (X11)\\r\\n"
+    .. "Accept: */*\\r\\nCookie: " .. line .. "\\r\\n\\r\\n"
 end
 request = function() index = index % #heads + 1; return heads[index] end
 """
@@ -334,8 +332,6 @@ def measure(asked: argparse.Namespace, folder: Path, others: list[Subject], ours
     """The page."""
     nginx = others[0]
     (folder / "cookies").write_text(asyncio.run(cookies(state)))
-    with_pass = folder / "pass.lua"
-    with_pass.write_text(_LUA.format(file=folder / "cookies"))
     how = f"{asked.rounds} interleaved rounds of {asked.seconds:g} s, {CONNECTIONS} connections."
     page = [f"Measured on {facts()} {how}"]
     wanted = asked.only.split(",")
@@ -349,6 +345,8 @@ def measure(asked: argparse.Namespace, folder: Path, others: list[Subject], ours
         page += ["## Poll of the pointer", table(rows(found, "nginx, a static file", half))]
     if "relay" in wanted:
         for label, size in SIZES.items():
+            with_pass = folder / f"pass-{size}.lua"
+            with_pass.write_text(_LUA.format(file=folder / "cookies", path=f"/{size}"))
             subjects = {subject.name: (subject, f"/{size}", with_pass) for subject in (*others, ours)}
             found = compare(subjects, asked.rounds, asked.seconds)
             half = at_half_load(subjects, found, folder, asked.seconds)

@@ -18,6 +18,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from gate.core.errors import Reason
+from gate.web.lane import POLL
 from gate.web.problems import problem
 from gate.web.relayed import Client, Relayed
 
@@ -85,15 +86,20 @@ class EdgeHandler(RequestHandler):
         if self._relayed is not None:
             return self._keep(data)
         between = self._between and self._is_between()
-        if between and self.transport is not None:
-            if (answer := self._poll(data)) is not None:
-                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-                self.transport.write(answer)
-                return self._head_arrived()
-            if (relayed := self._relay(data, self)) is not None:
-                self._relayed = relayed
-                return self._head_arrived()
-        return self._parse(data, between=between)
+        if not between:
+            return self._parse(data, between=False)
+        if data.startswith(POLL):
+            if (answer := self._poll(data)) is None:
+                return self._parse(data, between=True)
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            self.send(answer)
+        elif (relayed := self._relay(data, self)) is None:
+            return self._parse(data, between=True)
+        else:
+            self._relayed = relayed
+        if self._head_deadline is not None:
+            self._head_arrived()
+        return None
 
     def _parse(self, data: bytes, *, between: bool) -> None:
         """The ordinary way; start the clock at the first byte of a head, stop it at its last."""
@@ -124,7 +130,9 @@ class EdgeHandler(RequestHandler):
         if close:
             return self.force_close()
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        return self._go_on()
+        if self._later:
+            self._go_on()
+        return None
 
     def broken_off(self) -> None:
         """A relayed answer will never be whole, and only the connection's end can say so."""
@@ -137,7 +145,8 @@ class EdgeHandler(RequestHandler):
         self._rest()
         self._verdict = verdict
         self._parse(head, between=True)
-        self._go_on()
+        if self._later:
+            self._go_on()
 
     def take_verdict(self) -> Reason | None:
         """What became at the origin of the request that is now handled, if it was relayed in vain."""
@@ -153,8 +162,7 @@ class EdgeHandler(RequestHandler):
         data, self._later = self._later, b""
         if len(data) >= _LATER_BYTES_MAX:
             self._resume_transport_reading()
-        if data:
-            self.data_received(data)
+        self.data_received(data)
 
     def pause_writing(self) -> None:
         """The visitor is slow: the origin is not read."""
@@ -190,7 +198,7 @@ class EdgeHandler(RequestHandler):
 
     def _is_between(self) -> bool:
         """Whether the connection stands between two requests and its answers are taken, where `_between` allows it."""
-        if self._paused or self._close or self._force_close:
+        if self._paused or self._close or self._force_close or self.transport is None:
             return False
         waiter = self._waiter
         return self._request_count == 0 if waiter is None else not waiter.done()

@@ -21,8 +21,9 @@ from gate.web.pointer import PointerDocument
 _HEAD_BYTES_MAX = 4_096
 # Heads that were found plain are remembered whole: a client that asks again sends the same bytes.
 _REMEMBERED_MAX = 4_096
-_START = f"GET {NAMESPACE}now/".encode()
-_HEAD = re.compile(re.escape(_START) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n" + FIELDS)
+# How the head of a poll begins.
+POLL = f"GET {NAMESPACE}now/".encode()
+_HEAD = re.compile(re.escape(POLL) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n" + FIELDS)
 # Headers that decide something, here or in the parser; all others change no answer to a poll.
 _SPECIAL = re.compile(
     rb"^(host|if-none-match|connection|content-length|transfer-encoding|te|trailer|expect|upgrade|http2-settings|proxy-connection)"
@@ -76,7 +77,7 @@ class PollLane:
 
     def _read(self, data: bytes) -> Plain | None:
         """What a head asks for, if it is a plain poll."""
-        if not data.startswith(_START) or len(data) > self._bytes_max or data.count(b"\r\n") > self._lines_max:
+        if not data.startswith(POLL) or len(data) > self._bytes_max or data.count(b"\r\n") > self._lines_max:
             return None
         head = _HEAD.fullmatch(data)
         if head is None or (room := head[1].decode()) not in self._pointers:

@@ -24,12 +24,11 @@ _LINE = re.compile(rb"GET ((/[" + _CHARACTERS + rb"]*)(?:\?[" + _CHARACTERS + rb
 class RelayLane:
     """One process's relay lane. Once `closed`, every request takes the ordinary way, which says goodbye."""
 
-    def __init__(self, ways: Ways, pool: Pool, meter: Meter, *, head_bytes: int, headers: int) -> None:
+    def __init__(self, ways: Ways, pool: Pool, meter: Meter, *, head_bytes: int) -> None:
         self._ways = ways
         self._pool = pool
         self._meter = meter
         self._head_bytes = head_bytes
-        self._lines_max = headers + 2
         self._obeying: set[asyncio.Task[None]] = set()
         self.closed = False
         self.first_byte = meter.observer(Timing.ORIGIN_FIRST_BYTE)
@@ -39,7 +38,7 @@ class RelayLane:
         """Send on the one plain GET that `data` is, if it may go; None if it is to take the ordinary way."""
         began = perf_counter()
         line = _LINE.match(data)
-        if line is None or self.closed or len(data) > self._head_bytes or data.count(b"\r\n") > self._lines_max:
+        if line is None or self.closed or len(data) > self._head_bytes:
             return None
         target, path = line.groups()
         way = self._ways.find(client.peer, client.scheme, target, path, data[line.end() :])

@@ -62,9 +62,10 @@ class _Known:
 class Ways:
     """What one process remembers."""
 
-    def __init__(self, sight: Sight, rooms: tuple[Room, ...], meter: Meter) -> None:
+    def __init__(self, sight: Sight, rooms: tuple[Room, ...], meter: Meter, *, headers_max: int) -> None:
         self._sight = sight
         self._meter = meter
+        self._headers_max = headers_max
         self._by_address = any(rule.networks for room in rooms for rule in room.bypass)
         self._known: dict[tuple[str, bytes], _Known] = {}
         self._size = 0
@@ -80,7 +81,7 @@ class Ways:
             if way is not None and _holds(way):
                 return way
         pairs = pairs_of(block)
-        if pairs is None:
+        if pairs is None or len(pairs) > self._headers_max:
             return None
         try:
             return self._judge(PlainRequest(target, pairs, peer, scheme), path, block)
