@@ -108,8 +108,7 @@ class Control:
             request_factory=app._make_request,  # noqa: SLF001
             header_timeout=_HEAD_SECONDS,
             refused=lambda _reason: None,
-            poll=lambda _data: None,
-            relay=lambda _data, _client: None,
+            lanes=lambda _data, _client: None,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=_IDLE_SECONDS,
@@ -151,7 +150,7 @@ class Control:
     def _link(self, room: str, place: Place, life: float, next_path: str) -> dict[str, Any]:
         """A guest's link: a ticket for his place, in a URL of the public listener."""
         now = self._parts.connection.clock.now()
-        ticket = self._parts.keys.tokens().mint_ticket(room, place, secrets.token_hex(8), now=now, life=life)
+        ticket, _ = self._parts.keys.tokens().mint_ticket(room, place, secrets.token_hex(8), now=now, life=life)
         query = urlencode({"ticket": ticket, "next": safe_back(next_path)})
         url = f"{self._url_of(room)}/_gate/enter/{room}?{query}"
         return {"room": room, "guest": place.position, "url": url, "expires": int(now + life)}

@@ -21,9 +21,11 @@ from gate.web.assets import Assets, static_root
 from gate.web.desk import Desk
 from gate.web.edge import EdgeServer
 from gate.web.gatekeeper import Gatekeeper
-from gate.web.lane import PollLane
+from gate.web.join_lane import JOIN, JoinLane
+from gate.web.lanes import Lanes
 from gate.web.languages import load_catalogues
-from gate.web.relay import RelayLane
+from gate.web.poll_lane import POLL, PollLane
+from gate.web.relay_lane import RelayLane
 from gate.web.sight import Sight, Trust
 from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
@@ -55,7 +57,7 @@ class Front:
         assets, root = Assets(), static_root()
         catalogues = load_catalogues(root)
         visitors = Visitors(self.desks, assets, self.ready, parts.meter)
-        self._lane = PollLane(
+        polls = PollLane(
             visitors.pointers,
             parts.live.line,
             {room.name: parts.meter.counter(Count.POLLS, room.name) for room in config.rooms},
@@ -65,12 +67,17 @@ class Front:
         trust = Trust(config.server["trusted_proxies"], config.server["public_scheme"])
         sight = Sight(config.rooms, self.desks, trust)
         self._pool = Pool(given["url"], limits, given["verify"])
-        self._relay = RelayLane(
+        relays = RelayLane(
             Ways(sight, config.rooms, parts.meter, headers_max=config.server["max_headers"]),
             self._pool,
             parts.meter,
             head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
         )
+        head_bytes = min(config.server["max_line_bytes"], config.server["max_field_bytes"])
+        joins = JoinLane(
+            self.desks, sight.scheme_of, parts.meter, head_bytes=head_bytes, headers=config.server["max_headers"]
+        )
+        self._lanes = Lanes(((POLL, polls), (JOIN, joins)), relays)
         self._gatekeeper = Gatekeeper(
             sight,
             self._origin,
@@ -94,8 +101,7 @@ class Front:
             self._gatekeeper.handle,
             header_timeout=server["header_timeout"],
             refused=self._count_refused,
-            poll=self._lane.answer,
-            relay=self._relay.take,
+            lanes=self._lanes.take,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
@@ -130,7 +136,7 @@ class Front:
                 await site.stop()
             self._sites.clear()
         self._gatekeeper.drain()
-        self._lane.closed = self._relay.closed = True
+        self._lanes.close()
         await asyncio.sleep(seconds)
 
     async def stop(self) -> None:

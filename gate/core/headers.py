@@ -121,10 +121,11 @@ def render(first_line: str, headers: Iterable[Header]) -> bytes:
     Raises:
         ValueError: a name or value holds a line end (header injection).
     """
-    lines = [first_line, *(f"{name}: {value}" for name, value in headers)]
-    if any("\r" in line or "\n" in line for line in lines):
+    lines = [first_line, *[f"{name}: {value}" for name, value in headers], "", ""]
+    text = "\r\n".join(lines)
+    if not text.count("\r") == text.count("\n") == len(lines) - 1:
         raise ValueError("a header must not hold a line end")
-    return "\r\n".join([*lines, "", ""]).encode()
+    return text.encode()
 
 
 def _text(raw: bytes) -> str:

@@ -1,7 +1,7 @@
 """A place in line, the one value that orders everything: page, claim and tick."""
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -10,8 +10,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 GUEST_ERA = 0
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """`(generation, era, position)`, compared in that order.
 
     `generation` and `era` are milliseconds of the store's clock at which they began; `position` is 1-based.
@@ -27,8 +26,8 @@ def reference(place: Place, nonce: str) -> str:
     """What a visitor reads to support: the position and four letters that a guess would get wrong."""
     seed = f"{place.generation}:{place.era}:{nonce}:{place.position}".encode()
     digest = int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest())
-    letters = "".join(_CROCKFORD[digest >> shift & 31] for shift in (15, 10, 5, 0))
-    return f"{place.position}-{letters}"
+    a, b, c, d = digest >> 15 & 31, digest >> 10 & 31, digest >> 5 & 31, digest & 31
+    return f"{place.position}-{_CROCKFORD[a]}{_CROCKFORD[b]}{_CROCKFORD[c]}{_CROCKFORD[d]}"
 
 
 def pass_id(place: Place, nonce: str) -> str:

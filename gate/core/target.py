@@ -7,6 +7,7 @@ trailing dots and spaces trimmed, letters folded) falls to the same room and the
 differ the request is refused. The query never takes part. RFC 9112 section 3.2, RFC 3986 section 6.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Route:
     bypassed: bool
 
 
+@functools.lru_cache(maxsize=1_024)
 def parse_host(value: str | None) -> str:
     """The host a request names, lower case and without port.
 

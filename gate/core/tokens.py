@@ -9,8 +9,10 @@ Nothing here knows of cookies; a bad token is `None`, and why it is bad is nobod
 """
 
 import base64
+import functools
 import hashlib
 import hmac
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -89,9 +91,11 @@ class Tokens:
         self._limit = remembered
         self._memory: dict[bytes, Ticket | Pass] = {}
 
-    def mint_ticket(self, room: str, place: Place, nonce: str, *, now: float, life: float) -> str:
-        """A ticket for a place, good for `life` seconds."""
-        return self._encode("ticket", room, place, nonce, now, int(now + life), {})
+    def mint_ticket(self, room: str, place: Place, nonce: str, *, now: float, life: float) -> tuple[str, Ticket]:
+        """A ticket for a place, good for `life` seconds: its text, and what that proves."""
+        expires = int(now + life)
+        text = self._encode("ticket", room, place, nonce, now, expires, {})
+        return text, Ticket(room, place, nonce, int(now), expires)
 
     def mint_pass(self, room: str, place: Place, nonce: str, *, now: float, life: float, cap: float) -> str:
         """The pass of a place: good for `life` seconds, never past `cap` (Unix seconds)."""
@@ -129,8 +133,8 @@ class Tokens:
     def _mac(self, key: Key, room: str, body: str) -> str:
         secret = self.ring.derive(key, "pre", room).signs
         assert isinstance(secret, bytes)  # noqa: S101  (pre-tickets are HMACs whatever signs passes)
-        digest = hmac.digest(secret, body.encode(), hashlib.sha256)[:16]
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        digest = hmac.digest(secret, body.encode(), "sha256")[:16]
+        return _base64url(digest).decode()
 
     def _encode(
         self, kind: str, room: str, place: Place, nonce: str, now: float, expires: int, extra: dict[str, Any]
@@ -148,8 +152,9 @@ class Tokens:
             "exp": expires,
             **extra,
         }
-        signing: Any = derived.signs
-        return jwt.encode(claims, signing, algorithm=derived.algorithm.value, headers={"kid": key.kid})
+        if isinstance(derived.signs, bytes):
+            return _hs256(key.kid, claims, derived.signs)
+        return jwt.encode(claims, derived.signs, algorithm=derived.algorithm.value, headers={"kid": key.kid})
 
     def _read(self, text: str, kind: str, room: str) -> Ticket | Pass | None:
         if not text or len(text) > TOKEN_LENGTH_MAX or not text.isascii():
@@ -183,6 +188,25 @@ class Tokens:
         if claims["kind"] != kind or claims["room"] != room:
             return None
         return _ticket_or_pass(claims)
+
+
+def _hs256(kid: str, claims: dict[str, Any], secret: bytes) -> str:
+    """A JWT in compact form (RFC 7515 section 7.1), HS256: what PyJWT would make, without its generality."""
+    body = _base64url(_to_json(claims).encode())
+    signed = _hs256_header(kid) + b"." + body
+    return (signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))).decode()
+
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@functools.lru_cache(maxsize=64)
+def _hs256_header(kid: str) -> bytes:
+    return _base64url(_to_json({"alg": "HS256", "kid": kid, "typ": "JWT"}).encode())
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _ticket_or_pass(claims: dict[str, Any]) -> Ticket | Pass | None:

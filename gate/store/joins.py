@@ -5,6 +5,7 @@ grows with the load by itself, and positions follow the order in which joins rea
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gate.core.tokens import PreTicket
 from gate.store.connection import StoreUnavailableError
 from gate.store.rooms import Dealt, RoomStore
 
+log = logging.getLogger("gate.joins")
 BATCH_MAX = 500
 # More than this waiting for the store is more than it can take within a visitor's patience.
 QUEUE_MAX = 20_000
@@ -36,7 +38,7 @@ class _Shared:
         self._asked: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, pre: PreTicket | None) -> Dealt | None:
+    def ask(self, pre: PreTicket | None) -> "asyncio.Future[Dealt | None]":
         if len(self._asked) >= QUEUE_MAX:
             raise RefusalError(Reason.STORE_UNAVAILABLE, retry_after=3)
         loop = asyncio.get_running_loop()
@@ -45,7 +47,7 @@ class _Shared:
         if self._task is None:
             # Starts after this loop turn, so that whatever else arrived in it comes along.
             self._task = loop.create_task(self._run())
-        return await asked.answer
+        return asked.answer
 
     async def _run(self) -> None:
         try:
@@ -88,20 +90,34 @@ class Joins:
             StoreUnavailableError: the store is away.
             RefusalError: too many wait for the store already.
         """
-        dealt = await self._joins.ask(pre)
+        dealt = await self.begin(pre)
         if dealt is None:
             raise StoreUnavailableError("no answer")
         return dealt
 
+    def begin(self, pre: PreTicket) -> "asyncio.Future[Dealt | None]":
+        """The same, for whoever does not wait; to cancel it spends no number unless the store was asked already."""
+        return self._joins.ask(pre)
+
+    def may_admit(self) -> bool:
+        """Whether it looks as if somebody could be let in at once."""
+        line = self._store.live.line(self._room.name)
+        return line is not None and plan_idle(line, self._now(), 1, lease=self._room.lease) is not None
+
     async def admit(self, pre: PreTicket | None) -> Dealt | None:
         """Take a place that is served at once, if nobody waits and there is release to spare; else None."""
-        line = self._store.live.line(self._room.name)
-        if line is None or plan_idle(line, self._now(), 1, lease=self._room.lease) is None:
+        if not self.may_admit():
             return None
         return await self._admissions.ask(pre)
 
     async def _join(self, batch: list[_Asked]) -> list[Dealt | None]:
-        return list(await self._store.join(self._room, [asked.pre for asked in batch if asked.pre]))
+        dealt = await self._store.join(self._room, [asked.pre for asked in batch if asked.pre])
+        positions = [one.position for one in dealt if one.position > 0]
+        if positions:
+            # One line a batch: in a surge one a visitor would cost more than dealing the place.
+            told = {"room": self._room.name, "count": len(positions), "position": positions[0], "last": positions[-1]}
+            log.info("joined", extra=told)
+        return list(dealt)
 
     async def _admit(self, batch: list[_Asked]) -> list[Dealt | None]:
         """As many of the batch as there is release for; the others wait like anyone."""

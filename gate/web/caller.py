@@ -54,14 +54,24 @@ def identify(request: Asking, trusted_proxies: tuple[Network, ...], public_schem
     host = parse_host(authorities[0])
     target = parse_target(request.raw_path, host, request.method)
     peer = _address(request.remote or "")
-    trusted = peer is not None and any(peer in network for network in trusted_proxies)
-    scheme = public_scheme or request.scheme
-    address = peer
-    if trusted:
-        address = _forwarded_for(request, peer, trusted_proxies)
-        forwarded = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip().lower()
-        scheme = public_scheme or (forwarded if forwarded in ("http", "https") else scheme)
+    trusted = _is_trusted(peer, trusted_proxies)
+    address = _forwarded_for(request, peer, trusted_proxies) if trusted else peer
+    scheme = public_scheme or _scheme(request.scheme, request.headers.get("X-Forwarded-Proto", ""), trusted=trusted)
     return Caller(address, trusted, scheme, host, authorities[0], target)
+
+
+def scheme_of(peer: str, scheme: str, forwarded: str, proxies: tuple[Network, ...], public_scheme: str) -> str:
+    """The scheme that a visitor sees; `forwarded` is what X-Forwarded-Proto says, or nothing."""
+    return public_scheme or _scheme(scheme, forwarded, trusted=bool(forwarded) and _is_trusted(_address(peer), proxies))
+
+
+def _scheme(scheme: str, forwarded: str, *, trusted: bool) -> str:
+    said = forwarded.split(",", maxsplit=1)[0].strip().lower()
+    return said if trusted and said in ("http", "https") else scheme
+
+
+def _is_trusted(peer: Address | None, proxies: tuple[Network, ...]) -> bool:
+    return peer is not None and any(peer in network for network in proxies)
 
 
 def _forwarded_for(request: Asking, peer: Address | None, proxies: tuple[Network, ...]) -> Address | None:

@@ -5,47 +5,40 @@ may have set another; aiohttp's own parser sees one line and keeps the last. Set
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gate.core.room import Room
 
 VALUES_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
 class CookieJar:
     """The cookies of one room under one public scheme."""
 
-    room: Room
-    secure: bool
+    def __init__(self, room: Room, secure: bool) -> None:
+        prefix = ("__Secure-" if room.cookie_domain else "__Host-") if secure else ""
+        self._names = {kind: f"{prefix}gate_{kind}_{room.name}" for kind in ("ticket", "pass", "pre")}
+        attributes = ["", "Path=/", "HttpOnly", f"SameSite={room.same_site.capitalize()}"]
+        if room.cookie_domain:
+            attributes.append(f"Domain={room.cookie_domain}")
+        if secure or room.same_site == "none":
+            attributes.append("Secure")
+        self._attributes = "; ".join(attributes)
 
     def name(self, kind: str) -> str:
         """`gate_pass_default`, prefixed where the connection is secure."""
-        plain = f"gate_{kind}_{self.room.name}"
-        if not self.secure:
-            return plain
-        return f"__Secure-{plain}" if self.room.cookie_domain else f"__Host-{plain}"
+        return self._names[kind]
 
     def set(self, kind: str, value: str, life_seconds: float) -> str:
         """A `Set-Cookie` value."""
-        parts = [f"{self.name(kind)}={value}", f"Max-Age={max(int(life_seconds), 0)}", *self._attributes()]
-        return "; ".join(parts)
+        return f"{self._names[kind]}={value}; Max-Age={max(int(life_seconds), 0)}{self._attributes}"
 
     def clear(self, kind: str) -> str:
         """A `Set-Cookie` value that removes it."""
-        return "; ".join([f"{self.name(kind)}=", "Max-Age=0", *self._attributes()])
+        return f"{self._names[kind]}=; Max-Age=0{self._attributes}"
 
     def values(self, cookies: dict[str, list[str]], kind: str) -> Sequence[str]:
         """What a request shows under this name."""
-        return cookies.get(self.name(kind), ())
-
-    def _attributes(self) -> list[str]:
-        found = ["Path=/", "HttpOnly", f"SameSite={self.room.same_site.capitalize()}"]
-        if self.room.cookie_domain:
-            found.append(f"Domain={self.room.cookie_domain}")
-        if self.secure or self.room.same_site == "none":
-            found.append("Secure")
-        return found
+        return cookies.get(self._names[kind], ())
 
 
 def parse_cookies(lines: Sequence[str]) -> dict[str, list[str]]:

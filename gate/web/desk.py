@@ -5,56 +5,31 @@ rules are `core/decision.py`'s and `core/tokens.py`'s, the numbers come from `st
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from gate.core.decision import Standing, good_span, pass_standing, ticket_standing
 from gate.core.errors import Reason
 from gate.core.line import Line
 from gate.core.place import GUEST_ERA, Place
 from gate.core.room import Mode, Room
-from gate.core.tokens import LEEWAY_SECONDS, PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
+from gate.core.tokens import (
+    LEEWAY_SECONDS,
+    PRE_BUCKET_SECONDS,
+    PRE_TICKET_LIFE_SECONDS,
+    Pass,
+    PreTicket,
+    Ticket,
+    Tokens,
+)
 from gate.store.active import ActivePasses
 from gate.store.connection import StoreUnavailableError
 from gate.store.joins import Joins
 from gate.store.rooms import Dealt, RoomStore
 from gate.web.budget import Budget
 from gate.web.cookies import CookieJar
+from gate.web.holdings import Admitted, Holdings, Vouched
 from gate.web.shown import Shown
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """What those texts prove: validly signed tokens of this room, the best of each kind."""
-
-    admission: Pass | None = None
-    ticket: Ticket | None = None
-    """A ticket that is worth its place."""
-    pre: PreTicket | None = None
-    showed_bad: Reason | None = None
-    has_ticket_cookie: bool = False
-    dead: tuple[str, ...] = ()
-    """Kinds of cookies that were shown and will never be good again."""
-    fresh: "Admitted | None" = None
-    """The pass shown, made anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A pass just made."""
-
-    text: str
-    admission: Pass
-
-
-@dataclass(frozen=True, slots=True)
-class Vouched:
-    """A pass found good: for how long (Unix seconds, both ends included), and under which keys."""
-
-    place: Place
-    since: float
-    until: float
-    tokens: Tokens
 
 
 class Desk:
@@ -101,12 +76,12 @@ class Desk:
 
     def read(self, shown: Shown, method: str) -> Holdings:
         """What is shown proves, judged now."""
-        line, now, tokens = self.line, self._now(), self._tokens()
+        line, now = self.line, self._now()
         admission = self._best_pass(shown.passes, line, method, now)
         ticket, why_not = self._best_ticket(shown.tickets, line, now)
         pre = None
         if admission is None and ticket is None:
-            pre = next((p for text in shown.pres if (p := tokens.read_pre_ticket(text, self.room.name, now))), None)
+            pre = self.first_pre(shown.pres)
         bad = None
         if admission is None and ticket is None:
             bad = Reason.PASS_INVALID if shown.passes else why_not
@@ -147,20 +122,25 @@ class Desk:
         kinds = (("ticket", bool(shown.tickets)), ("pass", bool(shown.passes) and spare is None))
         return tuple(kind for kind, is_dead in kinds if is_dead)
 
+    def first_pre(self, texts: Iterable[str]) -> PreTicket | None:
+        """The first good pre-ticket of some."""
+        tokens, now = self._tokens(), self._now()
+        return next((pre for text in texts if (pre := tokens.read_pre_ticket(text, self.room.name, now))), None)
+
     def mint_pre(self) -> str:
         """A pre-ticket of a serial not used before in its stretch of time."""
-        pre = PreTicket(self._gate_id, int(self._now()), 0)
-        if pre.bucket != self._serial_bucket:
-            self._serial, self._serial_bucket = 0, pre.bucket
+        now = self._now()
+        bucket = int(now) // PRE_BUCKET_SECONDS
+        if bucket != self._serial_bucket:
+            self._serial, self._serial_bucket = 0, bucket
         self._serial += 1
-        pre = PreTicket(pre.gate, pre.issued_at, self._serial)
-        return self._tokens().mint_pre_ticket(self.room.name, pre, self._now())
+        return self._tokens().mint_pre_ticket(self.room.name, PreTicket(self._gate_id, int(now), self._serial), now)
 
     def read_ticket(self, text: str) -> Ticket | None:
         """The ticket a text proves, whatever it is worth by now."""
         return self._tokens().read_ticket(text, self.room.name)
 
-    def mint_ticket(self, place: Place, nonce: str) -> str:
+    def new_ticket(self, place: Place, nonce: str) -> tuple[str, Ticket]:
         """A ticket for a place, made now."""
         return self._tokens().mint_ticket(self.room.name, place, nonce, now=self._now(), life=self.room.ticket_life)
 

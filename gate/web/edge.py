@@ -1,9 +1,9 @@
 """The public listener's protocol: aiohttp's, with a deadline for heads and our own words for what it refuses.
 
 aiohttp's keep-alive time-out does not run before the first request, and its refusals are plain text with a
-logged traceback. Both are mended here. Plain polls are answered before the parser runs (`lane.py`), and so are plain
-GETs that may go to the origin (`relay.py`): this file knows where a connection stands, and asks the lanes only where
-a read must begin a request. While a request is relayed, whatever else arrives is kept for later.
+logged traceback. Both are mended here. Plain requests are offered to the lanes before the parser runs (`lanes.py`):
+this file knows where a connection stands, and asks them only where a read must begin a request. While a lane has a
+request under way, whatever else arrives is kept for later.
 """
 
 import asyncio
@@ -17,13 +17,12 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
-from gate.core.errors import Reason
-from gate.web.lane import POLL
+from gate.core.errors import Reason, RefusalError
+from gate.web.lanes import Client, UnderWay
 from gate.web.problems import problem
-from gate.web.relayed import Client, Relayed
 
 log = logging.getLogger("gate.edge")
-# What a visitor may send ahead while an answer is relayed, before no more is read.
+# What a visitor may send ahead while a lane has a request under way, before no more is read.
 _LATER_BYTES_MAX = 64 * 1024
 
 
@@ -36,12 +35,11 @@ class EdgeHandler(RequestHandler):
         "_head_begun",
         "_head_deadline",
         "_header_timeout",
+        "_lanes",
         "_later",
         "_line_limit",
-        "_poll",
         "_refused",
-        "_relay",
-        "_relayed",
+        "_under_way",
         "_verdict",
         "peer",
         "scheme",
@@ -52,8 +50,7 @@ class EdgeHandler(RequestHandler):
         *args: Any,
         header_timeout: float,
         refused: Callable[[Reason], None],
-        poll: Callable[[bytes], bytes | None],
-        relay: Callable[[bytes, Client], Relayed | None],
+        lanes: Callable[[bytes, Client], bytes | UnderWay | None],
         **kwargs: Any,
     ) -> None:
         # aiohttp's one error for both tells only the limit that was passed; so the two limits must differ.
@@ -62,12 +59,11 @@ class EdgeHandler(RequestHandler):
         super().__init__(*args, **kwargs)
         self._header_timeout = header_timeout
         self._refused = refused
-        self._poll = poll
-        self._relay = relay
-        self._relayed: Relayed | None = None
+        self._lanes = lanes
+        self._under_way: UnderWay | None = None
         self._at_rest: asyncio.Future[None] | None = None
         self._later = b""
-        self._verdict: Reason | None = None
+        self._verdict: RefusalError | None = None
         self._between = True
         self.peer = self.scheme = ""
         self._head_deadline: asyncio.TimerHandle | None = None
@@ -83,20 +79,17 @@ class EdgeHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Let a lane have what it can take; the parser has everything else."""
-        if self._relayed is not None:
+        if self._under_way is not None:
             return self._keep(data)
         between = self._between and self._is_between()
-        if not between:
-            return self._parse(data, between=False)
-        if data.startswith(POLL):
-            if (answer := self._poll(data)) is None:
-                return self._parse(data, between=True)
+        taken = self._lanes(data, self) if between else None
+        if taken is None:
+            return self._parse(data, between=between)
+        if isinstance(taken, bytes):
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            self.send(answer)
-        elif (relayed := self._relay(data, self)) is None:
-            return self._parse(data, between=True)
+            self.send(taken)
         else:
-            self._relayed = relayed
+            self._under_way = taken
         if self._head_deadline is not None:
             self._head_arrived()
         return None
@@ -116,7 +109,7 @@ class EdgeHandler(RequestHandler):
             self._close_after(self._header_timeout)
 
     def send(self, data: bytes, more: bytes | memoryview = b"") -> None:
-        """A relayed answer's bytes, for the visitor."""
+        """Send a lane's answer, or a piece of one."""
         if self.transport is None:
             return
         if more:
@@ -124,8 +117,8 @@ class EdgeHandler(RequestHandler):
         else:
             self.transport.write(data)
 
-    def relayed(self, *, close: bool) -> None:
-        """A relayed answer is whole: end here, or go on with what arrived meanwhile."""
+    def finished(self, *, close: bool) -> None:
+        """An answer is whole: end here, or go on with what arrived meanwhile."""
         self._rest()
         if close:
             return self.force_close()
@@ -135,21 +128,21 @@ class EdgeHandler(RequestHandler):
         return None
 
     def broken_off(self) -> None:
-        """A relayed answer will never be whole, and only the connection's end can say so."""
+        """An answer will never be whole, and only the connection's end can say so."""
         self._rest()
         if self.transport is not None:
             self.transport.abort()
 
-    def take_ordinary_way(self, head: bytes, verdict: Reason | None) -> None:
-        """A relayed request was not answered; `verdict` is what became of it at the origin, if it was asked."""
+    def take_ordinary_way(self, head: bytes, verdict: RefusalError | None) -> None:
+        """A lane's request was not answered; `verdict` is how it shall be, if that is known."""
         self._rest()
         self._verdict = verdict
         self._parse(head, between=True)
         if self._later:
             self._go_on()
 
-    def take_verdict(self) -> Reason | None:
-        """What became at the origin of the request that is now handled, if it was relayed in vain."""
+    def take_verdict(self) -> RefusalError | None:
+        """How the request that is now handled is to be answered, if a lane has found out."""
         verdict, self._verdict = self._verdict, None
         return verdict
 
@@ -167,23 +160,23 @@ class EdgeHandler(RequestHandler):
     def pause_writing(self) -> None:
         """The visitor is slow: the origin is not read."""
         super().pause_writing()
-        if self._relayed is not None and self._relayed.connection is not None:
-            self._relayed.connection.pause()
+        if self._under_way is not None:
+            self._under_way.pause()
 
     def resume_writing(self) -> None:
         """The visitor has caught up."""
         super().resume_writing()
-        if self._relayed is not None and self._relayed.connection is not None:
-            self._relayed.connection.resume()
+        if self._under_way is not None:
+            self._under_way.resume()
 
     def _process_keepalive(self) -> None:
-        if self._relayed is not None:  # not idle, whatever aiohttp sees
+        if self._under_way is not None:  # not idle, whatever aiohttp sees
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  (aiohttp's own signature)
-        """A relayed answer is finished first, as any other."""
-        if self._relayed is not None:
+        """A lane's answer is finished first, as any other."""
+        if self._under_way is not None:
             self._at_rest = self._loop.create_future()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
@@ -191,8 +184,8 @@ class EdgeHandler(RequestHandler):
         await super().shutdown(timeout)
 
     def _rest(self) -> None:
-        """Nothing is relayed any more."""
-        self._relayed = None
+        """No lane has a request under way any more."""
+        self._under_way = None
         if self._at_rest is not None and not self._at_rest.done():
             self._at_rest.set_result(None)
 
@@ -206,8 +199,8 @@ class EdgeHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""
         self._head_arrived()
-        if self._relayed is not None:
-            self._relayed.leave()
+        if self._under_way is not None:
+            self._under_way.leave()
             self._rest()
         super().connection_lost(exc)
 
@@ -252,8 +245,7 @@ class EdgeHandler(RequestHandler):
 class EdgeServer(web.Server):
     """Makes one `EdgeHandler` a connection.
 
-    `refused` is told why a head was not one; `poll` answers a plain poll from its bytes (`lane.py`), or None;
-    `relay` may take a plain GET (`relay.py`).
+    `refused` is told why a head was not one; `lanes` may take a request before the parser (`lanes.py`).
     """
 
     def __init__(
@@ -262,13 +254,11 @@ class EdgeServer(web.Server):
         *,
         header_timeout: float,
         refused: Callable[[Reason], None],
-        poll: Callable[[bytes], bytes | None],
-        relay: Callable[[bytes, Client], Relayed | None],
+        lanes: Callable[[bytes, Client], bytes | UnderWay | None],
         **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
-        self._poll = poll
-        self._relay = relay
+        self._lanes = lanes
         self._header_timeout = header_timeout
         self._refused = refused
 
@@ -279,7 +269,6 @@ class EdgeServer(web.Server):
             loop=self._loop,
             header_timeout=self._header_timeout,
             refused=self._refused,
-            poll=self._poll,
-            relay=self._relay,
+            lanes=self._lanes,
             **self._kwargs,
         )

@@ -26,7 +26,8 @@ from gate.core.tokens import Pass
 from gate.proxy.origin import Amend, Origin
 from gate.store.connection import StoreUnavailableError
 from gate.web.caller import Caller
-from gate.web.desk import Admitted, Desk
+from gate.web.desk import Desk
+from gate.web.holdings import Admitted
 from gate.web.plain import Asking
 
 log = logging.getLogger("gate.forwarding")

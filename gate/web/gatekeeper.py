@@ -20,9 +20,9 @@ from gate.core.tokens import Pass, Ticket
 from gate.proxy.origin import BEGAN, Origin
 from gate.store.connection import StoreUnavailableError
 from gate.web.caller import Caller
-from gate.web.desk import Admitted
 from gate.web.edge import EdgeHandler
 from gate.web.forwarding import Forwarding
+from gate.web.holdings import Admitted
 from gate.web.problems import problem, refusal
 from gate.web.retry import retry_seconds
 from gate.web.sight import Sight, Visit
@@ -213,10 +213,10 @@ class Gatekeeper:
 
 
 def _heed_verdict(request: web.BaseRequest) -> None:
-    """A request that was relayed in vain is not sent again, but told of as any other."""
+    """What a lane has tried in vain is not tried again, but told of as anything else."""
     verdict = request.protocol.take_verdict() if isinstance(request.protocol, EdgeHandler) else None
     if verdict is not None:
-        raise RefusalError(verdict, retry_after=5)
+        raise verdict
 
 
 def _allow_cors(answer: web.StreamResponse, request: web.BaseRequest, room: Room) -> None:

@@ -15,22 +15,25 @@ FIELDS = rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n"
 _BLOCK = re.compile(FIELDS)
 _PAIR = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n")
 _SPECIAL = frozenset(
-    b"content-length transfer-encoding te trailer expect upgrade http2-settings proxy-connection".split()
+    b"connection content-length transfer-encoding te trailer expect upgrade http2-settings proxy-connection".split()
 )
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
 
-def pairs_of(block: bytes) -> Pairs | None:
-    """The headers of a head that begins after its first line; None if they are not plain, or not ASCII."""
+def pairs_of(block: bytes, *, but: frozenset[bytes] = frozenset()) -> Pairs | None:
+    """The headers of a head that begins after its first line; None if they are not plain, or not ASCII.
+
+    `but`: names (lower case) that the caller looks at itself, plain or not.
+    """
     if not block.isascii() or _BLOCK.fullmatch(block) is None:
         return None
     pairs = tuple(_PAIR.findall(block))
-    return pairs if all(_is_plain(name.lower(), value) for name, value in pairs) else None
-
-
-def _is_plain(name: bytes, value: bytes) -> bool:
-    return name not in _SPECIAL and (name != b"connection" or value.lower() == b"keep-alive")
+    for name, value in pairs:
+        key = name.lower()
+        if key in _SPECIAL and key not in but and (key != b"connection" or value.lower() != b"keep-alive"):
+            return None
+    return pairs
 
 
 class PlainRequest:

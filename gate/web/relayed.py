@@ -5,15 +5,16 @@ begun the ordinary way tells of it as of any other; after that only a broken con
 """
 
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from time import perf_counter
 from typing import Protocol
 
-from gate.core.errors import Reason
+from gate.core.errors import Reason, RefusalError
 from gate.core.headers import Header, render
 from gate.proxy.connection import Failure, OriginConnection
 from gate.proxy.heads import AnswerHead, Framing
+from gate.web.dates import http_date
 from gate.web.forwarding import Held, amend, has_command, shown_headers
+from gate.web.lanes import Client
 from gate.web.ways import RelayWay
 
 # Smaller pieces are copied together and sent as one; larger ones are sent as they are.
@@ -22,26 +23,7 @@ _REASONS = {Failure.LATE: Reason.ORIGIN_TIMEOUT, Failure.UNREACHABLE: Reason.ORI
 _UNSIZED = (Framing.CHUNKED, Framing.UNTIL_CLOSE)
 
 
-class Client(Protocol):
-    """The visitor's connection."""
-
-    peer: str
-    scheme: str
-
-    def send(self, data: bytes, more: "bytes | memoryview" = b"") -> None:
-        """Send these bytes."""
-
-    def relayed(self, *, close: bool) -> None:
-        """The answer is whole; the next request may come."""
-
-    def broken_off(self) -> None:
-        """There will be no more of an answer that was begun."""
-
-    def take_ordinary_way(self, head: bytes, verdict: Reason | None) -> None:
-        """Nothing was answered. `verdict`: what became of it at the origin; None: it is yet to be asked."""
-
-
-class Lane(Protocol):
+class _Lane(Protocol):
     """What one request needs of its lane."""
 
     closed: bool
@@ -64,7 +46,7 @@ class Relayed:
     __slots__ = ("_asked", "_began", "_client", "_close", "_data", "_is_begun", "_kept", "_lane", "_unsized", "_way",
                  "connection", "gone")  # fmt: skip
 
-    def __init__(self, lane: Lane, client: Client, way: RelayWay, data: bytes, began: float) -> None:
+    def __init__(self, lane: _Lane, client: Client, way: RelayWay, data: bytes, began: float) -> None:
         self._lane, self._client, self._way, self._data = lane, client, way, data
         self._began, self._asked = began, perf_counter()
         self._is_begun = self._unsized = self._close = False
@@ -101,14 +83,25 @@ class Relayed:
             self.gone = True
             return self._client.broken_off()
         reason = _REASONS.get(failure)
-        if reason is not None:
-            self._way.count()
-            self._lane.count_failure(reason)
-        return self._client.take_ordinary_way(self._data, reason)
+        if reason is None:
+            return self._client.take_ordinary_way(self._data, None)
+        self._way.count()
+        self._lane.count_failure(reason)
+        return self._client.take_ordinary_way(self._data, RefusalError(reason, retry_after=5))
 
     def leave(self) -> None:
         """The visitor has gone."""
         self._lane.leave(self)
+
+    def pause(self) -> None:
+        """The visitor is slower than the origin."""
+        if self.connection is not None:
+            self.connection.pause()
+
+    def resume(self) -> None:
+        """The visitor has caught up."""
+        if self.connection is not None and self._kept is None:
+            self.connection.resume()
 
     def _begin(self, head: AnswerHead, made: bytes) -> bytes:
         """The visitor's head, with what is so only for this answer."""
@@ -116,7 +109,7 @@ class Relayed:
         self._unsized = head.framing in _UNSIZED
         self._close = self._lane.closed
         if _DATE not in made:
-            made = made[:-2] + f"Date: {formatdate(usegmt=True)}\r\n\r\n".encode()
+            made = made[:-2] + f"Date: {http_date()}\r\n\r\n".encode()
         return made[:-2] + b"Connection: close\r\n\r\n" if self._close else made
 
     def _send(self, before: bytes, data: bytes, start: int, *, last: bool) -> None:
@@ -130,7 +123,7 @@ class Relayed:
         else:
             self._client.send(before + data[start:] if start else data)
         if last:
-            self._client.relayed(close=self._close)
+            self._client.finished(close=self._close)
 
     async def _obey(self, held: Held, head: AnswerHead, data: bytes, *, last: bool) -> None:
         """Do what the origin commands, then go on; the origin is held back meanwhile."""

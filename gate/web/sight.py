@@ -14,9 +14,10 @@ from gate.core.fetch import SAFE_METHODS, Kind, classify, is_crawler, is_websock
 from gate.core.line import Line
 from gate.core.room import Network, Room
 from gate.core.target import Route, route
-from gate.web.caller import Caller, identify
+from gate.web.caller import Caller, identify, scheme_of
 from gate.web.cookies import parse_cookies
-from gate.web.desk import Desk, Holdings
+from gate.web.desk import Desk
+from gate.web.holdings import Holdings
 from gate.web.plain import Asking, PlainRequest
 from gate.web.shown import Shown, show
 
@@ -59,6 +60,10 @@ class Sight:
     def identify(self, request: Asking) -> Caller:
         """Who calls, and for what. Raises RefusalError."""
         return identify(request, self._trust.proxies, self._trust.public_scheme)
+
+    def scheme_of(self, peer: str, scheme: str, forwarded: str) -> str:
+        """The scheme that a visitor sees; `forwarded` is what X-Forwarded-Proto says, or nothing."""
+        return scheme_of(peer, scheme, forwarded, self._trust.proxies, self._trust.public_scheme)
 
     def route(self, caller: Caller, method: str) -> Route:
         """Where it falls. Raises RefusalError."""

@@ -8,7 +8,8 @@ from gate.core.line import Line
 from gate.core.place import reference
 from gate.core.room import Mode
 from gate.core.tokens import Pass, Ticket
-from gate.web.desk import Desk, Holdings
+from gate.web.desk import Desk
+from gate.web.holdings import Holdings
 
 _DEAD = LAPSED | {Reason.TICKET_INVALID}
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qs
 
-import orjson
 from aiohttp import web
 
 from gate.core.errors import Reason, RefusalError
@@ -20,18 +19,18 @@ from gate.core.target import NAMESPACE
 from gate.web.assets import Assets
 from gate.web.caller import Caller
 from gate.web.cookies import parse_cookies
-from gate.web.desk import Admitted, Desk, Holdings
+from gate.web.desk import Desk
+from gate.web.holdings import Admitted, Holdings
 from gate.web.pointer import PointerDocument
 from gate.web.problems import problem
 from gate.web.retry import retry_seconds
 from gate.web.shown import Shown, show
-from gate.web.status import status_document
+from gate.web.told import tell_new, tell_pending, tell_status
 from gate.web.waiting import safe_back
 
 log = logging.getLogger("gate.visitors")
 _FORM_BYTES_MAX = 8_192
 _FORM_TYPE = "application/x-www-form-urlencoded"
-_JSON = {"Content-Type": "application/json", "Cache-Control": "no-store", "Server": "gate"}
 
 Verb = Callable[["Visitors", web.BaseRequest, Caller, Desk], Awaitable[web.Response]]
 
@@ -145,20 +144,17 @@ class Visitors:
             return problem(Reason.ROOM_CLOSED)
         if holdings.pre is None:
             self._meter.count(Count.JOINS, counted, "pending")
-            return _clear(_pending(request, caller, desk), caller, desk, holdings.dead)
+            told = tell_pending(desk, caller.scheme, api=_is_api(request))
+            return _clear(told.response(), caller, desk, holdings.dead)
         began = time.perf_counter()
         dealt = await desk.joins.admit(holdings.pre) or await desk.joins.join(holdings.pre)
         self._meter.observe(Timing.JOIN, time.perf_counter() - began)
         self._meter.count(Count.JOINS, counted, _JOIN_RESULT[(dealt.position > 0) - (dealt.position < 0)])
         if dealt.position < 0:
-            return _pending(request, caller, desk, retry_after=1)
+            return tell_pending(desk, caller.scheme, api=_is_api(request), retry_after=1).response()
         if dealt.position == 0:
             return _no_place(desk)
-        place = dealt.place
-        log.info("joined", extra={"room": desk.room.name, "position": place.position})
-        made = desk.read_ticket(desk.mint_ticket(place, dealt.nonce))
-        answer = _status(request, caller, desk, Holdings(ticket=made), is_new=True)
-        return answer if _is_api(request) else _clear(answer, caller, desk, ("pre",))
+        return tell_new(desk, caller.scheme, dealt.place, dealt.nonce, api=_is_api(request)).response()
 
 
 _VERBS: dict[str, tuple[tuple[str, ...], Verb]] = {
@@ -199,23 +195,8 @@ def _is_api(request: web.BaseRequest) -> bool:
     return request.headers.get("Gate-Client", "").lower() == "api"
 
 
-def _status(
-    request: web.BaseRequest, caller: Caller, desk: Desk, holdings: Holdings, *, is_new: bool = False
-) -> web.Response:
-    """The status document, and whatever token was made or must be made anew: as a cookie, or in the body."""
-    document = status_document(desk, holdings)
-    made: dict[str, tuple[str, str]] = {}
-    if holdings.fresh is not None:
-        made["pass"] = (holdings.fresh.text, desk.pass_cookie(caller.scheme, holdings.fresh))
-    if holdings.ticket is not None and holdings.admission is None and (is_new or desk.is_worn(holdings.ticket)):
-        text = desk.mint_ticket(holdings.ticket.place, holdings.ticket.nonce)
-        made["ticket"] = (text, desk.ticket_cookie(caller.scheme, text))
-    api = _is_api(request)
-    document |= {kind: text for kind, (text, _) in made.items()} if api else {}
-    answer = web.Response(body=orjson.dumps(document), headers=_JSON)
-    for _, cookie in made.values() if not api else ():
-        answer.headers.add("Set-Cookie", cookie)
-    return answer
+def _status(request: web.BaseRequest, caller: Caller, desk: Desk, holdings: Holdings) -> web.Response:
+    return tell_status(desk, caller.scheme, holdings, api=_is_api(request)).response()
 
 
 def _no_place(desk: Desk) -> web.Response:
@@ -224,17 +205,6 @@ def _no_place(desk: Desk) -> web.Response:
     if line is not None and line.mode is Mode.CLOSED:
         return problem(Reason.ROOM_CLOSED)
     return problem(Reason.ROOM_FULL, retry_after=retry_seconds(20))
-
-
-def _pending(request: web.BaseRequest, caller: Caller, desk: Desk, *, retry_after: int = 0) -> web.Response:
-    """No number is spent yet: here is a pre-ticket, show it."""
-    document: dict[str, object] = {"room": desk.room.name, "status": "pending"}
-    headers = {**_JSON, "Retry-After": str(retry_after)}
-    if _is_api(request):
-        return web.Response(status=202, body=orjson.dumps(document | {"pre_ticket": desk.mint_pre()}), headers=headers)
-    answer = web.Response(status=202, body=orjson.dumps(document), headers=headers)
-    answer.headers.add("Set-Cookie", desk.pre_cookie(caller.scheme))
-    return answer
 
 
 async def _form_back(request: web.BaseRequest) -> str | None:

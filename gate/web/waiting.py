@@ -155,7 +155,7 @@ def _cookies(desk: Desk, scheme: str, ticket: Ticket | None, *, needs_pre: bool,
     jar = desk.jar(scheme)
     if ticket is not None:
         anew = desk.is_worn(ticket)
-        return [desk.ticket_cookie(scheme, desk.mint_ticket(ticket.place, ticket.nonce))] if anew else []
+        return [desk.ticket_cookie(scheme, desk.new_ticket(ticket.place, ticket.nonce)[0])] if anew else []
     return [*([desk.pre_cookie(scheme)] if needs_pre else []), *map(jar.clear, dead)]
 
 

@@ -16,8 +16,9 @@ from gate.core.meter import Count, Meter, Way
 from gate.core.room import Mode, Room
 from gate.core.tokens import Pass
 from gate.web.caller import Caller
-from gate.web.desk import Desk, Vouched
+from gate.web.desk import Desk
 from gate.web.forwarding import Held, gate_headers, origin_headers
+from gate.web.holdings import Vouched
 from gate.web.plain import PlainRequest, pairs_of
 from gate.web.sight import Sight, Visit
 

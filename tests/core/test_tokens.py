@@ -34,7 +34,7 @@ def a_pass(tokens: Tokens, room: str = "r") -> str:
 
 def test_what_is_minted_is_read_back(tokens):
     """Ticket and pass round trip; the pass's identity is a function of the place."""
-    ticket = tokens.read_ticket(tokens.mint_ticket("r", PLACE, "n", now=NOW, life=60), "r")
+    ticket = tokens.read_ticket(tokens.mint_ticket("r", PLACE, "n", now=NOW, life=60)[0], "r")
     assert (ticket.place, ticket.nonce, ticket.expires) == (PLACE, "n", int(NOW) + 60)
     admission = tokens.read_pass(a_pass(tokens), "r")
     assert (admission.identity, admission.cap) == (pass_id(PLACE, "n"), int(NOW) + 3600)
@@ -48,7 +48,7 @@ def test_a_pass_never_outlives_its_cap(tokens):
 
 def test_kind_and_room_cannot_be_swapped(tokens):
     """A ticket is no pass, and one room's is not another's."""
-    ticket = tokens.mint_ticket("r", PLACE, "n", now=NOW, life=60)
+    ticket, _ = tokens.mint_ticket("r", PLACE, "n", now=NOW, life=60)
     assert tokens.read_pass(ticket, "r") is None
     assert tokens.read_ticket(a_pass(tokens), "r") is None
     assert tokens.read_pass(a_pass(tokens), "other") is None
@@ -124,7 +124,7 @@ def test_a_new_key_signs_only_once_every_gate_may_have_read_it():
 def test_a_verified_token_is_remembered_and_the_memory_is_bounded(monkeypatch):
     """A pass is verified once a gate; good tokens only, at most as many as set."""
     tokens = Tokens(ring("k"), remembered=3)
-    texts = [tokens.mint_ticket("r", Place(1, 10, position), "n", now=NOW, life=60) for position in range(1, 6)]
+    texts = [tokens.mint_ticket("r", Place(1, 10, position), "n", now=NOW, life=60)[0] for position in range(1, 6)]
     for text in texts:
         assert tokens.read_ticket(text, "r")
     assert tokens.read_ticket(texts[0][:-2] + "xx", "r") is None

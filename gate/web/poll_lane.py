@@ -15,6 +15,7 @@ from email.utils import formatdate
 from gate.core.errors import RefusalError
 from gate.core.line import Line
 from gate.core.target import NAMESPACE, parse_host
+from gate.web.lanes import Client
 from gate.web.plain import FIELDS
 from gate.web.pointer import PointerDocument
 
@@ -59,7 +60,7 @@ class PollLane:
         self._plain: dict[bytes, Plain] = {}
         self._made: dict[str, tuple[Line, float, bytes, bytes, bytes]] = {}
 
-    def answer(self, data: bytes) -> bytes | None:
+    def take(self, data: bytes, _client: Client) -> bytes | None:
         """The whole answer to `data`, if that is one plain poll of a room that is known by now; else None."""
         plain = self._plain.get(data) or self._read(data)
         if plain is None or self.closed:

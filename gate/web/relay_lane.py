@@ -13,7 +13,8 @@ from time import perf_counter
 from gate.core.errors import Reason
 from gate.core.meter import Count, Meter, Timing
 from gate.proxy.pool import Pool
-from gate.web.relayed import Client, Relayed
+from gate.web.lanes import Client
+from gate.web.relayed import Relayed
 from gate.web.ways import Ways
 
 # RFC 3986's characters and those that browsers send raw (`core/target.py`); an empty query goes the ordinary way.

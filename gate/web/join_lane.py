@@ -1,0 +1,150 @@
+"""The join lane: plain joins of newcomers, before the parser runs and without a task.
+
+Owns what a plain join is: `POST /_gate/join/{room}` without a body, from this site, showing no ticket or pass of the
+room, in a room where people wait. Whoever shows a pre-ticket gets a place from the store call that others share
+(`store/joins.py`), anyone else a pre-ticket. What is told is `told.py`'s; every other join takes the ordinary way.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from gate.core.errors import Reason, RefusalError
+from gate.core.fetch import is_foreign
+from gate.core.meter import Count, Meter, Timing
+from gate.core.room import Mode
+from gate.core.target import NAMESPACE, parse_host
+from gate.core.tokens import PreTicket
+from gate.store.connection import StoreUnavailableError
+from gate.store.rooms import Dealt
+from gate.web.cookies import parse_cookies
+from gate.web.desk import Desk
+from gate.web.lanes import Client
+from gate.web.plain import pairs_of
+from gate.web.retry import retry_seconds
+from gate.web.told import Told, tell_new, tell_pending
+
+# How the head of a join begins.
+JOIN = f"POST {NAMESPACE}join/".encode()
+_LINE = re.compile(re.escape(JOIN) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n")
+_HEAD_BYTES_MAX = 8_000
+# Headers that a plain join may have once, and those that it has not: tokens of another kind of client, a form.
+_READ = frozenset(b"host cookie origin sec-fetch-site x-forwarded-proto content-length".split())
+_MATTERS = _READ | frozenset(b"gate-ticket gate-pass gate-client content-type early-data".split())
+_FETCH_NAMES = ((b"origin", "Origin"), (b"sec-fetch-site", "Sec-Fetch-Site"))
+
+
+class JoinLane:
+    """One process's join lane."""
+
+    def __init__(
+        self,
+        desks: Mapping[str, Desk],
+        scheme_of: Callable[[str, str, str], str],
+        meter: Meter,
+        *,
+        head_bytes: int,
+        headers: int,
+    ) -> None:
+        self._desks = desks
+        self._scheme_of = scheme_of
+        self._head_bytes = min(head_bytes, _HEAD_BYTES_MAX)
+        self._headers_max = headers
+        self.closed = False
+        self._counters = {
+            name: {label: meter.counter(Count.JOINS, name, label) for label in ("pending", "dealt")} for name in desks
+        }
+        self.took = meter.observer(Timing.JOIN)
+
+    def take(self, data: bytes, client: Client) -> "bytes | Joining | None":
+        """A pre-ticket at once, or a place when the store has answered; None: not a plain join."""
+        line = _LINE.match(data)
+        desk = self._desks.get(line[1].decode()) if line is not None else None
+        if line is None or desk is None or self.closed or len(data) > self._head_bytes:
+            return None
+        read = self._read(data[line.end() :], client)
+        if read is None or desk.line is None or desk.line.mode is Mode.CLOSED:
+            return None
+        scheme, cookies = read
+        jar = desk.jar(scheme)
+        if jar.values(cookies, "ticket") or jar.values(cookies, "pass"):
+            return None
+        pre = desk.first_pre(jar.values(cookies, "pre"))
+        if pre is None:
+            return self.tell(tell_pending(desk, scheme), desk)
+        if desk.joins.may_admit():
+            return None
+        return Joining(self, desk, scheme, pre, data, client)
+
+    def tell(self, told: Told, desk: Desk) -> bytes:
+        """The whole answer, counted."""
+        self._counters[desk.room.name]["pending" if told.status == HTTPStatus.ACCEPTED else "dealt"]()
+        return told.render(close=self.closed)
+
+    def _read(self, block: bytes, client: Client) -> tuple[str, dict[str, list[str]]] | None:
+        """The public scheme and our cookies; None for a join that is not plain."""
+        pairs = pairs_of(block, but=_MATTERS)
+        if pairs is None or len(pairs) > self._headers_max:
+            return None
+        said: dict[bytes, str] = {}
+        for name, value in pairs:
+            key = name.lower()
+            if key in _MATTERS:
+                if key in said or key not in _READ:
+                    return None
+                said[key] = value.decode()
+        authority = said.get(b"host", "")
+        try:
+            parse_host(authority)
+        except RefusalError:
+            return None
+        if said.get(b"content-length", "0") != "0" or _is_foreign(said, authority):
+            return None
+        scheme = self._scheme_of(client.peer, client.scheme, said.get(b"x-forwarded-proto", ""))
+        return scheme, parse_cookies((said.get(b"cookie", ""),))
+
+
+def _is_foreign(said: dict[bytes, str], authority: str) -> bool:
+    shown = {name: said[key] for key, name in _FETCH_NAMES if key in said}
+    return bool(shown) and is_foreign(shown, authority)
+
+
+class Joining:
+    """One newcomer whose number the store is asked for."""
+
+    __slots__ = ("_asked", "_began", "_client", "_data", "_desk", "_lane", "_scheme")
+
+    def __init__(self, lane: JoinLane, desk: Desk, scheme: str, pre: PreTicket, data: bytes, client: Client) -> None:
+        self._lane, self._desk, self._scheme, self._data, self._client = lane, desk, scheme, data, client
+        self._began = time.perf_counter()
+        self._asked = desk.joins.begin(pre)
+        self._asked.add_done_callback(self._answered)
+
+    def leave(self) -> None:
+        """The visitor has gone, and spends no number unless the store has been asked already."""
+        self._asked.cancel()
+
+    def pause(self) -> None:
+        """One small answer waits for nobody."""
+
+    def resume(self) -> None:
+        """Nor has it to be told that it may go on."""
+
+    def _answered(self, asked: "asyncio.Future[Dealt | None]") -> None:
+        if asked.cancelled():
+            return None
+        dealt = None if isinstance(asked.exception(), StoreUnavailableError) else asked.result()
+        if dealt is None:
+            away = RefusalError(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
+            return self._client.take_ordinary_way(self._data, away)
+        self._lane.took(time.perf_counter() - self._began)
+        if dealt.position == 0:
+            return self._client.take_ordinary_way(self._data, None)
+        if dealt.position < 0:
+            told = tell_pending(self._desk, self._scheme, retry_after=1)
+        else:
+            told = tell_new(self._desk, self._scheme, dealt.place, dealt.nonce)
+        self._client.send(self._lane.tell(told, self._desk))
+        return self._client.finished(close=self._lane.closed)
