@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from gate.core.errors import Reason
-from gate.core.meter import Count
+from gate.core.meter import Count, Meter
 from gate.loop import every
 from gate.parts import Parts
 from gate.proxy.limits import Limits
 from gate.proxy.origin import Origin
 from gate.proxy.pool import Pool
+from gate.settings import Config
 from gate.sockets import BACKLOG, tls_context
 from gate.store.connection import StoreUnavailableError
 from gate.web.assets import Assets, static_root
@@ -40,16 +41,8 @@ class Front:
 
     def __init__(self, parts: Parts) -> None:
         config, gate_id = parts.config, secrets.token_hex(4)
-        given = config.origin
-        limits = Limits(
-            pool=given["pool"],
-            idle=given["idle_timeout"],
-            connect=given["connect_timeout"],
-            first_byte=given["first_byte_timeout"],
-            read=given["read_timeout"],
-        )
         self._parts = parts
-        self._origin = Origin(given["url"], limits, given["verify"], parts.meter)
+        self._pool, self._origin = _ways_to_origin(config, parts.meter)
         now = parts.connection.clock.now
         self.desks = {
             room.name: Desk(room, parts.keys.tokens, parts.store, now, gate_id, parts.active) for room in config.rooms
@@ -57,27 +50,8 @@ class Front:
         assets, root = Assets(), static_root()
         catalogues = load_catalogues(root)
         visitors = Visitors(self.desks, assets, self.ready, parts.meter)
-        polls = PollLane(
-            visitors.pointers,
-            parts.live.line,
-            {room.name: parts.meter.counter(Count.POLLS, room.name) for room in config.rooms},
-            head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
-            headers=config.server["max_headers"],
-        )
-        trust = Trust(config.server["trusted_proxies"], config.server["public_scheme"])
-        sight = Sight(config.rooms, self.desks, trust)
-        self._pool = Pool(given["url"], limits, given["verify"])
-        relays = RelayLane(
-            Ways(sight, config.rooms, parts.meter, headers_max=config.server["max_headers"]),
-            self._pool,
-            parts.meter,
-            head_bytes=min(config.server["max_line_bytes"], config.server["max_field_bytes"]),
-        )
-        head_bytes = min(config.server["max_line_bytes"], config.server["max_field_bytes"])
-        joins = JoinLane(
-            self.desks, sight.scheme_of, parts.meter, head_bytes=head_bytes, headers=config.server["max_headers"]
-        )
-        self._lanes = Lanes(((POLL, polls), (JOIN, joins)), relays)
+        sight = Sight(config.rooms, self.desks, Trust(config.server["trusted_proxies"], config.server["public_scheme"]))
+        self._lanes = _lanes(parts, self.desks, sight, visitors, self._pool)
         self._gatekeeper = Gatekeeper(
             sight,
             self._origin,
@@ -156,3 +130,35 @@ class Front:
 
     def _count_refused(self, reason: Reason) -> None:
         self._parts.meter.count(Count.DECISIONS, "", reason)
+
+
+def _ways_to_origin(config: Config, meter: Meter) -> tuple[Pool, Origin]:
+    """The relay lane's connections and those of the ordinary way.
+
+    Each has its share of `origin.pool`, so that a checkout's POST does not queue behind everybody's pages.
+    """
+    given = config.origin
+    relayed = max(given["pool"] * 3 // 4, 1)
+    shares = [
+        Limits(
+            pool=max(share, 1),
+            idle=given["idle_timeout"],
+            connect=given["connect_timeout"],
+            first_byte=given["first_byte_timeout"],
+            read=given["read_timeout"],
+        )
+        for share in (relayed, given["pool"] - relayed)
+    ]
+    return Pool(given["url"], shares[0], given["verify"]), Origin(given["url"], shares[1], given["verify"], meter)
+
+
+def _lanes(parts: Parts, desks: dict[str, Desk], sight: Sight, visitors: Visitors, pool: Pool) -> Lanes:
+    config, meter = parts.config, parts.meter
+    head_bytes = min(config.server["max_line_bytes"], config.server["max_field_bytes"])
+    headers = config.server["max_headers"]
+    counters = {room.name: meter.counter(Count.POLLS, room.name) for room in config.rooms}
+    polls = PollLane(visitors.pointers, parts.live.line, counters, head_bytes=head_bytes, headers=headers)
+    joins = JoinLane(desks, sight.scheme_of, meter, head_bytes=head_bytes, headers=headers)
+    ways = Ways(sight, config.rooms, meter, headers_max=headers)
+    relays = RelayLane(ways, pool, meter, head_bytes=head_bytes)
+    return Lanes(((POLL, polls), (JOIN, joins)), relays)

@@ -29,7 +29,7 @@ ALLOWED = {
     "sockets": set(),
     "loop": set(),
     "parts": {"core", "store", "ticker", "keyfile", "keywatch", "settings"},
-    "front": {"core", "loop", "store", "proxy", "web", "parts", "sockets"},
+    "front": {"core", "loop", "store", "proxy", "web", "parts", "settings", "sockets"},
     "preview": {"core", "web"},
     "canary": {"core", "store", "settings", "sockets"},
     "control": {"core", "loop", "store", "web", "admin", "parts", "operations", "preview", "canary", "settings", "sockets"},

@@ -15,11 +15,12 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 
 from gate.core.keyring import Key, KeyRing
+from gate.core.mac import mac
 from gate.core.place import Place, pass_id
 
 LEEWAY_SECONDS = 5.0
@@ -41,8 +42,7 @@ _OPTIONS: Any = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A signed place. Times in Unix seconds."""
 
     room: str
@@ -65,8 +65,7 @@ class Pass:
     cap: int
 
 
-@dataclass(frozen=True, slots=True)
-class PreTicket:
+class PreTicket(NamedTuple):
     """Proof that a client keeps cookies: serial `serial` of gate `gate` in minute `bucket`."""
 
     gate: str
@@ -133,8 +132,7 @@ class Tokens:
     def _mac(self, key: Key, room: str, body: str) -> str:
         secret = self.ring.derive(key, "pre", room).signs
         assert isinstance(secret, bytes)  # noqa: S101  (pre-tickets are HMACs whatever signs passes)
-        digest = hmac.digest(secret, body.encode(), "sha256")[:16]
-        return _base64url(digest).decode()
+        return _base64url(mac(secret, body.encode())[:16]).decode()
 
     def _encode(
         self, kind: str, room: str, place: Place, nonce: str, now: float, expires: int, extra: dict[str, Any]
@@ -194,7 +192,7 @@ def _hs256(kid: str, claims: dict[str, Any], secret: bytes) -> str:
     """A JWT in compact form (RFC 7515 section 7.1), HS256: what PyJWT would make, without its generality."""
     body = _base64url(_to_json(claims).encode())
     signed = _hs256_header(kid) + b"." + body
-    return (signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))).decode()
+    return (signed + b"." + _base64url(mac(secret, signed))).decode()
 
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode

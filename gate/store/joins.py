@@ -1,7 +1,8 @@
 """Joins that arrive together share one store call, numbers dealt in the order of arrival.
 
-One call is under way per room and kind at a time: while it travels, newcomers gather for the next. So the batch
-grows with the load by itself, and positions follow the order in which joins reached this gate.
+One call is under way per room and kind at a time, and calls begin a few milliseconds apart: meanwhile newcomers
+gather for the next. So the first of a quiet moment goes at once, the batch grows with the load by itself, and
+positions follow the order in which joins reached this gate.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ log = logging.getLogger("gate.joins")
 BATCH_MAX = 500
 # More than this waiting for the store is more than it can take within a visitor's patience.
 QUEUE_MAX = 20_000
+# Calls begin at least this far apart: what a call costs is shared by whoever arrives meanwhile.
+GATHER_SECONDS = 0.004
 _RACES_MAX = 3
 
 
@@ -37,6 +40,7 @@ class _Shared:
         self._send = send
         self._asked: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._next_at = 0.0
 
     def ask(self, pre: PreTicket | None) -> "asyncio.Future[Dealt | None]":
         if len(self._asked) >= QUEUE_MAX:
@@ -50,8 +54,12 @@ class _Shared:
         return asked.answer
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._asked:
+                if (early := self._next_at - loop.time()) > 0:
+                    await asyncio.sleep(early)
+                self._next_at = loop.time() + GATHER_SECONDS
                 # A visitor who has gone meanwhile spends no number.
                 taken = [self._asked.popleft() for _ in range(min(BATCH_MAX, len(self._asked)))]
                 batch = [asked for asked in taken if not asked.answer.done()]

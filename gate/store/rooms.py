@@ -7,6 +7,7 @@ gate's snapshot is never older than the last thing it was told. Raises only `Sto
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
+from typing import NamedTuple
 
 from gate.core.line import Line
 from gate.core.place import Place
@@ -28,8 +29,7 @@ RECORD_LIFE_SECONDS = 400 * 86_400.0
 RECORD_PAGE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Dealt:
+class Dealt(NamedTuple):
     """What became of one of a batch: a position above 0, 0 where none was dealt, -1 where the proof was spent."""
 
     position: int

@@ -30,9 +30,12 @@ from gate.web.told import Told, tell_new, tell_pending
 JOIN = f"POST {NAMESPACE}join/".encode()
 _LINE = re.compile(re.escape(JOIN) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n")
 _HEAD_BYTES_MAX = 8_000
+_COOKIE = b"\r\nCookie: "
+_COOKIE_VALUE = re.compile(rb"[\t\x20-\x7e]*")
+_KNOWN_MAX = 1_024
 # Headers that a plain join may have once, and those that it has not: tokens of another kind of client, a form.
-_READ = frozenset(b"host cookie origin sec-fetch-site x-forwarded-proto content-length".split())
-_MATTERS = _READ | frozenset(b"gate-ticket gate-pass gate-client content-type early-data".split())
+_READ = frozenset(b"host origin sec-fetch-site x-forwarded-proto content-length".split())
+_MATTERS = _READ | frozenset(b"cookie gate-ticket gate-pass gate-client content-type early-data".split())
 _FETCH_NAMES = ((b"origin", "Origin"), (b"sec-fetch-site", "Sec-Fetch-Site"))
 
 
@@ -52,6 +55,7 @@ class JoinLane:
         self._scheme_of = scheme_of
         self._head_bytes = min(head_bytes, _HEAD_BYTES_MAX)
         self._headers_max = headers
+        self._known: dict[bytes, str | None] = {}
         self.closed = False
         self._counters = {
             name: {label: meter.counter(Count.JOINS, name, label) for label in ("pending", "dealt")} for name in desks
@@ -60,15 +64,17 @@ class JoinLane:
 
     def take(self, data: bytes, client: Client) -> "bytes | Joining | None":
         """A pre-ticket at once, or a place when the store has answered; None: not a plain join."""
-        line = _LINE.match(data)
-        desk = self._desks.get(line[1].decode()) if line is not None else None
-        if line is None or desk is None or self.closed or len(data) > self._head_bytes:
+        form = _LINE.match(data)
+        desk = self._desks.get(form[1].decode()) if form is not None else None
+        line = desk.line if desk is not None else None
+        if form is None or desk is None or line is None or line.mode is Mode.CLOSED:
             return None
-        read = self._read(data[line.end() :], client)
-        if read is None or desk.line is None or desk.line.mode is Mode.CLOSED:
+        head, cookie = _cut_cookie(data[form.end() - 2 :])
+        forwarded = None if self.closed or len(data) > self._head_bytes else self._read(head)
+        if forwarded is None or cookie is None:
             return None
-        scheme, cookies = read
-        jar = desk.jar(scheme)
+        scheme = self._scheme_of(client.peer, client.scheme, forwarded)
+        jar, cookies = desk.jar(scheme), parse_cookies((cookie,))
         if jar.values(cookies, "ticket") or jar.values(cookies, "pass"):
             return None
         pre = desk.first_pre(jar.values(cookies, "pre"))
@@ -83,27 +89,48 @@ class JoinLane:
         self._counters[desk.room.name]["pending" if told.status == HTTPStatus.ACCEPTED else "dealt"]()
         return told.render(close=self.closed)
 
-    def _read(self, block: bytes, client: Client) -> tuple[str, dict[str, list[str]]] | None:
-        """The public scheme and our cookies; None for a join that is not plain."""
-        pairs = pairs_of(block, but=_MATTERS)
-        if pairs is None or len(pairs) > self._headers_max:
-            return None
-        said: dict[bytes, str] = {}
-        for name, value in pairs:
-            key = name.lower()
-            if key in _MATTERS:
-                if key in said or key not in _READ:
-                    return None
-                said[key] = value.decode()
-        authority = said.get(b"host", "")
-        try:
-            parse_host(authority)
-        except RefusalError:
-            return None
-        if said.get(b"content-length", "0") != "0" or _is_foreign(said, authority):
-            return None
-        scheme = self._scheme_of(client.peer, client.scheme, said.get(b"x-forwarded-proto", ""))
-        return scheme, parse_cookies((said.get(b"cookie", ""),))
+    def _read(self, head: bytes) -> str | None:
+        """What X-Forwarded-Proto says in a head without cookies, or nothing; None: the join is not plain.
+
+        Remembered by its bytes: without its cookies a browser's head is like any other's of its make.
+        """
+        if head in self._known:
+            return self._known[head]
+        if len(self._known) >= _KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        forwarded = self._known[head] = _read(head, self._headers_max)
+        return forwarded
+
+
+def _read(head: bytes, headers_max: int) -> str | None:
+    pairs = pairs_of(head[2:], but=_MATTERS)
+    if pairs is None or len(pairs) >= headers_max:
+        return None
+    said: dict[bytes, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        if key in _MATTERS:
+            if key in said or key not in _READ:
+                return None
+            said[key] = value.decode()
+    authority = said.get(b"host", "")
+    try:
+        parse_host(authority)
+    except RefusalError:
+        return None
+    if said.get(b"content-length", "0") != "0" or _is_foreign(said, authority):
+        return None
+    return said.get(b"x-forwarded-proto", "")
+
+
+def _cut_cookie(head: bytes) -> tuple[bytes, str | None]:
+    """A head (with the line end before it) without its one `Cookie` line, and that line's value; None: not plain."""
+    start = head.find(_COOKIE)
+    if start < 0:
+        return head, ""
+    end = head.find(b"\r\n", start + len(_COOKIE))
+    value = head[start + len(_COOKIE) : end]
+    return head[:start] + head[end:], value.decode() if _COOKIE_VALUE.fullmatch(value) else None
 
 
 def _is_foreign(said: dict[bytes, str], authority: str) -> bool:

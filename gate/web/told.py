@@ -1,9 +1,8 @@
 """What the visitor's own endpoints tell: a status document and its headers, before either way puts them into HTTP."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -18,8 +17,7 @@ from gate.web.status import status_document
 _ALWAYS = {"Content-Type": "application/json", "Cache-Control": "no-store", "Server": "gate"}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An answer; length and date are still to be added. `cookies` are `Set-Cookie` values."""
 
     status: int

@@ -17,24 +17,24 @@ async def both(start_gate, room_name):
     """Ask one gate by the lane and, with the lane shut, by the ordinary way; yields what came both times."""
     running = await start_gate(mode="hold")
     server, taken = running.gate.front._runner.server, []
-    answer = server._poll
+    answer = server._lanes
 
-    def watch(data):
-        found = answer(data)
+    def watch(data, client):
+        found = answer(data, client)
         taken.append(found is not None)
         return found
 
     async def ask(*parts, seconds=1.0):
         taken.clear()
-        server._poll = watch
+        server._lanes = watch
         fast = await talk(running.port, parts, seconds)
         by_lane = any(taken)
-        server._poll = lambda _data: None
+        server._lanes = lambda _data, _client: None
         slow = await talk(running.port, parts, seconds)
         return fast, slow, by_lane
 
     def open_lane():
-        server._poll = answer
+        server._lanes = answer
 
     ask.running, ask.open_lane = running, open_lane
     return ask

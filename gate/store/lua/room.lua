@@ -89,7 +89,7 @@ local function deal(first, left)
     redis.call('HSET', line, 'n', text(n))
     redis.call('HDEL', line, 'mark')
   end
-  return codes
+  return table.concat(codes, ' ')
 end
 
 -- Moves the pointer, forwards only, and forgets what concerns only eras that are passed.
