@@ -155,11 +155,11 @@ class OriginConnection(asyncio.Protocol):
         data = self._rest + data if self._rest else data
         while True:
             end = data.find(_HEAD_END) + len(_HEAD_END)
-            if end < len(_HEAD_END):
+            if end < len(_HEAD_END) and len(data) <= HEAD_BYTES_MAX and b"\n\n" not in data:
                 self._rest = data
-                if len(data) > HEAD_BYTES_MAX or b"\n\n" in data:
-                    self._fail(Failure.ODD)
                 return None
+            if not len(_HEAD_END) <= end <= HEAD_BYTES_MAX:
+                return self._fail(Failure.ODD)
             try:
                 head = self._keeper.head(data[:end])
             except OddAnswerError:

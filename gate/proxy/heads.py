@@ -11,7 +11,8 @@ import httptools
 
 from gate.core.headers import Header, read_pairs
 
-HEAD_BYTES_MAX = 128 * 1024
+# What is larger, the ordinary way may judge.
+HEAD_BYTES_MAX = 64 * 1024
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _EMPTY_STATUSES = frozenset({204, 304})
@@ -85,7 +86,7 @@ def read_head(raw: bytes) -> AnswerHead:
         raise OddAnswerError("not a head")
     framing, length = _framing(status, heard.pairs)
     keeps = not upgrades and framing is not Framing.UNTIL_CLOSE and parser.should_keep_alive()
-    return AnswerHead(status, heard.reason.decode("latin-1"), read_pairs(heard.pairs), framing, length, keeps)
+    return AnswerHead(status, heard.reason.decode("ascii", "ignore"), read_pairs(heard.pairs), framing, length, keeps)
 
 
 def _framing(status: int, pairs: list[tuple[bytes, bytes]]) -> tuple[Framing, int]:

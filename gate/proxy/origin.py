@@ -142,7 +142,7 @@ class Origin:
         return await self._session.request(
             method,
             URL(self._base + target, encoded=True),
-            headers=CIMultiDict(headers),
+            headers=CIMultiDict(_in_one_spelling(headers)),
             data=body,
             allow_redirects=False,
             skip_auto_headers=_AUTO_HEADERS,
@@ -161,6 +161,12 @@ class Origin:
             # The head is gone; only a broken connection says that the body is not whole.
             raise ConnectionResetError("the origin broke off") from error
         await answer.write_eof()
+
+
+def _in_one_spelling(headers: list[Header]) -> list[Header]:
+    """Equal names spelt as the first of them: aiohttp's client keeps only the last of `X-A` and `x-a`."""
+    spelt: dict[str, str] = {}
+    return [(spelt.setdefault(name.lower(), name), value) for name, value in headers]
 
 
 def _reuse_trace() -> aiohttp.TraceConfig:

@@ -1,78 +1,18 @@
 """The poll lane: the same answers as the ordinary way, for every request, however it is spelt, split or joined."""
 
 import asyncio
-import json
 import random
 import re
 
 import pytest
 
-TIMES = ("time", "at", "lease_until")
-VARYING = (b"date", b"etag", b"retry-after")
-QUIET_SECONDS = 0.03
+from tests.web.both_ways import BothWays, talk, without_time
 
 
 @pytest.fixture
 async def both(start_gate, room_name):
-    """Ask one gate by the lane and, with the lane shut, by the ordinary way; yields what came both times."""
-    running = await start_gate(mode="hold")
-    server, taken = running.gate.front._runner.server, []
-    answer = server._lanes
-
-    def watch(data, client):
-        found = answer(data, client)
-        taken.append(found is not None)
-        return found
-
-    async def ask(*parts, seconds=1.0):
-        taken.clear()
-        server._lanes = watch
-        fast = await talk(running.port, parts, seconds)
-        by_lane = any(taken)
-        server._lanes = lambda _data, _client: None
-        slow = await talk(running.port, parts, seconds)
-        return fast, slow, by_lane
-
-    def open_lane():
-        server._lanes = answer
-
-    ask.running, ask.open_lane = running, open_lane
-    return ask
-
-
-async def talk(port, parts, seconds):
-    """Send bytes in parts, each its own packet, and read until there is no more, or nothing for a while."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    got = b""
-    try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(0.004 if len(parts) > 1 else 0)
-        while chunk := await asyncio.wait_for(reader.read(65_536), seconds if not got else QUIET_SECONDS):
-            got += chunk
-    except (TimeoutError, ConnectionError):
-        pass
-    finally:
-        writer.close()
-    return got
-
-
-def without_time(answer: bytes) -> list:
-    """Answers on one connection, each as status, headers and body, less what tells the time."""
-    found = []
-    while answer:
-        head, _, rest = answer.partition(b"\r\n\r\n")
-        first, *lines = head.split(b"\r\n")
-        headers = dict(line.lower().split(b": ", 1) for line in lines)
-        length = int(headers.get(b"content-length", b"0")) if b" 304 " not in first else 0
-        body, answer = rest[:length], rest[length:]
-        if headers.get(b"content-type") == b"application/json":
-            document = json.loads(body or b"{}")
-            body = {key: value for key, value in document.items() if key not in TIMES}
-            headers.pop(b"content-length", None)
-        found.append((first, {k: v for k, v in headers.items() if k not in VARYING}, body))
-    return found
+    """Ask one gate by the lanes and by the ordinary way."""
+    return BothWays(await start_gate(mode="hold"))
 
 
 def poll(room, *lines, target=None, version="1.1", method="GET", host="Host: x") -> bytes:
@@ -174,7 +114,7 @@ async def test_every_split_reads_the_same(both, room_name):
     head = poll(room_name, "X-A: b")
     _, whole, _ = await both(head)
     for cut in range(1, len(head)):
-        both.open_lane()
+        both.open_lanes()
         assert without_time(await talk(both.running.port, [head[:cut], head[cut:]], 1.0)) == without_time(whole), cut
 
 
@@ -232,7 +172,7 @@ async def test_random_mutations_read_the_same(both, room_name):
 
 async def test_slow_readers_fall_back_to_the_ordinary_way(both, room_name):
     """A client that asks and never reads: nothing piles up beyond the transport's own limits."""
-    both.open_lane()
+    both.open_lanes()
     reader, writer = await asyncio.open_connection("127.0.0.1", both.running.port, limit=1024)
     writer.transport.pause_reading()
     for _ in range(4_000):
