@@ -49,7 +49,7 @@ FOREIGN = {
     "core": {"jwt", "cryptography"},
     "store": {"redis"},
     "proxy": {"aiohttp", "httptools", "multidict", "yarl"},
-    "web": {"aiohttp", "multidict", "orjson"},
+    "web": {"aiohttp", "brotli", "multidict", "orjson"},
     "admin": {"aiohttp", "orjson", "prometheus_client"},
 }
 NEVER_IN_CORE = {"asyncio", "time", "random", "secrets", "socket", "os", "logging", "threading"}

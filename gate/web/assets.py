@@ -1,6 +1,5 @@
 """The page's files, read once, compressed once, served from memory under names that carry their hash."""
 
-import gzip
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gate.core.errors import Reason, RefusalError
+from gate.web.packed import Packed, pack
 
 PREFIX = "/_gate/static/"
 _TYPES = {
@@ -35,8 +35,7 @@ def static_root() -> Path:
 class Asset:
     """One file as it is sent."""
 
-    body: bytes
-    gzipped: bytes | None
+    body: Packed
     content_type: str
 
 
@@ -52,8 +51,8 @@ class Assets:
         suffix = "." + suffix.lower()
         hashed = f"{stem}.{hashlib.blake2b(body, digest_size=6).hexdigest()}{suffix}"
         if hashed not in self._by_name:
-            gzipped = gzip.compress(body, 9, mtime=0) if suffix in _COMPRESSED else None
-            self._by_name[hashed] = Asset(body, gzipped, _TYPES[suffix])
+            packed = pack(body) if suffix in _COMPRESSED else Packed({"identity": body})
+            self._by_name[hashed] = Asset(packed, _TYPES[suffix])
         return PREFIX + hashed
 
     def add_file(self, path: Path) -> str:
@@ -71,9 +70,7 @@ class Assets:
             "Content-Type": asset.content_type,
             "Cache-Control": "public, max-age=31536000, immutable",
             "X-Content-Type-Options": "nosniff",
-            "Vary": "Accept-Encoding",
             "Server": "gate",
         }
-        if asset.gzipped is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=asset.gzipped, headers={**headers, "Content-Encoding": "gzip"})
-        return web.Response(body=asset.body, headers=headers)
+        body, more = asset.body.choose(request.headers.get("Accept-Encoding", ""))
+        return web.Response(body=body, headers={**headers, **more})

@@ -24,6 +24,7 @@ from gate.web.assets import Assets
 from gate.web.caller import Caller
 from gate.web.desk import Desk
 from gate.web.languages import Catalogue, choose, group_digits, plural
+from gate.web.packed import Packed, pack
 from gate.web.page import HTML_HEADERS, fill
 from gate.web.retry import retry_seconds
 
@@ -31,6 +32,7 @@ _SAFE_BACK = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 _BACK_KEPT = "/?:@!$&'()*+,;=-._~%[]#"
 _BACK_LENGTH_MAX = 2_048
 _HOUR_SECONDS = 3_600
+_PACKED_MAX, _PACKED_BACK_MAX = 512, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class WaitingPages:
         self._catalogues = catalogues
         self._languages = frozenset(catalogues)
         links = {name: assets.add_file(root / name) for name in ("waiting.css", "waiting.js", "icon.svg")}
+        self._packed: dict[tuple[object, ...], Packed | None] = {}
         self._templates = {room.name: _template(room, root) for room in rooms}
         self._links = {room.name: _room_links(room, assets, links) for room in rooms}
 
@@ -77,11 +80,33 @@ class WaitingPages:
         view = View(_state(desk, ticket, reason), ticket, desk.line, back, form_not_sent, way)
         language = choose(request.headers.get("Accept-Language", ""), self._languages)
         status = desk.room.waiting_status if view.state != "away" else Reason.STORE_UNAVAILABLE.status
-        headers = {**HTML_HEADERS, "Content-Language": language, "Retry-After": str(_retry_after(desk, view))}
-        answer = web.Response(status=status, body=self.render(desk.room, view, language).encode(), headers=headers)
+        body, coding = self._body(desk.room, view, language).choose(request.headers.get("Accept-Encoding", ""))
+        more = {"Content-Language": language, "Retry-After": str(_retry_after(desk, view)), **coding}
+        answer = web.Response(status=status, body=body, headers={**HTML_HEADERS, **more})
         for cookie in _cookies(desk, caller.scheme, ticket, needs_pre=needs_pre, dead=dead):
             answer.headers.add("Set-Cookie", cookie)
         return answer
+
+    def _body(self, room: Room, view: View, language: str) -> Packed:
+        """The page's bytes. A newcomer's page is everybody's who asks for the same URL: packed once, then only sent.
+
+        It is packed when it is asked for again, so that made-up URLs cost no more than the page itself.
+        """
+        if view.ticket is not None or len(view.back) > _PACKED_BACK_MAX:
+            return Packed({"identity": self.render(room, view, language).encode()})
+        message = view.line.message if view.line else ""
+        key = (room.name, language, view.state, view.back, view.way, view.form_not_sent, message)
+        packed = self._packed.get(key)
+        if packed is not None:
+            return packed
+        body = self.render(room, view, language).encode()
+        if key in self._packed:
+            packed = self._packed[key] = pack(body, quick=True)
+            return packed
+        if len(self._packed) >= _PACKED_MAX:
+            del self._packed[next(iter(self._packed))]
+        self._packed[key] = None
+        return Packed({"identity": body})
 
     def render(self, room: Room, view: View, language: str) -> str:
         """The page's HTML."""
