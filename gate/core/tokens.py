@@ -22,6 +22,7 @@ import jwt
 from gate.core.keyring import Key, KeyRing
 from gate.core.mac import mac
 from gate.core.place import Place, pass_id
+from gate.core.recent import Recent
 
 LEEWAY_SECONDS = 5.0
 TOKEN_LENGTH_MAX = 1_024
@@ -87,8 +88,7 @@ class Tokens:
 
     def __init__(self, ring: KeyRing, *, remembered: int = 100_000) -> None:
         self.ring = ring
-        self._limit = remembered
-        self._memory: dict[bytes, Ticket | Pass] = {}
+        self._memory: Recent[bytes, Ticket | Pass] = Recent(remembered)
 
     def mint_ticket(self, room: str, place: Place, nonce: str, *, now: float, life: float) -> tuple[str, Ticket]:
         """A ticket for a place, good for `life` seconds: its text, and what that proves."""
@@ -162,13 +162,8 @@ class Tokens:
         if known is None:
             known = self._verify(text, kind, room)
             if known is not None:
-                self._remember(digest, known)
+                self._memory.put(digest, known)
         return known
-
-    def _remember(self, digest: bytes, token: Ticket | Pass) -> None:
-        if len(self._memory) >= self._limit:
-            del self._memory[next(iter(self._memory))]
-        self._memory[digest] = token
 
     def _verify(self, text: str, kind: str, room: str) -> Ticket | Pass | None:
         try:

@@ -10,6 +10,7 @@ import ssl
 from collections import deque
 from urllib.parse import urlsplit
 
+from gate.core.recent import Recent
 from gate.proxy.connection import Exchange, Failure, OriginConnection
 from gate.proxy.heads import AnswerHead, read_head
 from gate.proxy.limits import Limits, origin_tls
@@ -37,7 +38,7 @@ class Pool:
         self._waiting: deque[tuple[bytes, Exchange]] = deque()
         self._dials: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._heads: dict[bytes, AnswerHead] = {}
+        self._heads: Recent[bytes, AnswerHead] = Recent(_HEADS_MAX)
 
     def ask(self, request: bytes, exchange: Exchange) -> None:
         """Send a GET's head, and tell `exchange` of the answer."""
@@ -87,9 +88,7 @@ class Pool:
         if known is None:
             known = read_head(raw)
             if len(raw) <= _HEAD_BYTES_MAX:
-                if len(self._heads) >= _HEADS_MAX:
-                    del self._heads[next(iter(self._heads))]
-                self._heads[raw] = known
+                self._heads.put(raw, known)
         return known
 
     def release(self, connection: OriginConnection) -> None:

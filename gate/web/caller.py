@@ -4,6 +4,7 @@
 address that is not a trusted proxy's is the client's.
 """
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 
@@ -86,6 +87,7 @@ def _forwarded_for(request: Asking, peer: Address | None, proxies: tuple[Network
     return peer
 
 
+@functools.lru_cache(maxsize=4_096)
 def _address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.strip("[]"))

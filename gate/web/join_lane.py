@@ -14,6 +14,7 @@ from http import HTTPStatus
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import is_foreign
 from gate.core.meter import Count, Meter, Timing
+from gate.core.recent import Recent
 from gate.core.room import Mode
 from gate.core.target import NAMESPACE, parse_host
 from gate.core.tokens import PreTicket
@@ -55,7 +56,7 @@ class JoinLane:
         self._scheme_of = scheme_of
         self._head_bytes = min(head_bytes, _HEAD_BYTES_MAX)
         self._headers_max = headers
-        self._known: dict[bytes, str | None] = {}
+        self._known: Recent[bytes, str] = Recent(_KNOWN_MAX)
         self.closed = False
         self._counters = {
             name: {label: meter.counter(Count.JOINS, name, label) for label in ("pending", "dealt")} for name in desks
@@ -94,11 +95,11 @@ class JoinLane:
 
         Remembered by its bytes: without its cookies a browser's head is like any other's of its make.
         """
-        if head in self._known:
-            return self._known[head]
-        if len(self._known) >= _KNOWN_MAX:
-            del self._known[next(iter(self._known))]
-        forwarded = self._known[head] = _read(head, self._headers_max)
+        forwarded = self._known.get(head)
+        if forwarded is None:
+            forwarded = _read(head, self._headers_max)
+            if forwarded is not None:
+                self._known.put(head, forwarded)
         return forwarded
 
 

@@ -14,6 +14,7 @@ from email.utils import formatdate
 
 from gate.core.errors import RefusalError
 from gate.core.line import Line
+from gate.core.recent import Recent
 from gate.core.target import NAMESPACE, parse_host
 from gate.web.lanes import Client
 from gate.web.plain import FIELDS
@@ -57,7 +58,7 @@ class PollLane:
         self.closed = False
         self._bytes_max = min(head_bytes, _HEAD_BYTES_MAX)
         self._lines_max = headers + 2
-        self._plain: dict[bytes, Plain] = {}
+        self._plain: Recent[bytes, Plain] = Recent(_REMEMBERED_MAX)
         self._made: dict[str, tuple[Line, float, bytes, bytes, bytes]] = {}
 
     def take(self, data: bytes, _client: Client) -> bytes | None:
@@ -96,9 +97,7 @@ class PollLane:
                     return None
         if hosts != 1:
             return None
-        if len(self._plain) >= _REMEMBERED_MAX:
-            del self._plain[next(iter(self._plain))]
-        self._plain[data] = (room, shown)
+        self._plain.put(data, (room, shown))
         return room, shown
 
     def _make(self, room: str, line: Line, now: float) -> tuple[Line, float, bytes, bytes, bytes]:

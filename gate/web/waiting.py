@@ -17,6 +17,7 @@ from gate.core.errors import LAPSED, Reason
 from gate.core.estimate import poll_after, wait_range
 from gate.core.line import Line
 from gate.core.place import reference
+from gate.core.recent import Recent
 from gate.core.room import Mode, Room
 from gate.core.target import NAMESPACE
 from gate.core.tokens import Ticket
@@ -33,6 +34,7 @@ _BACK_KEPT = "/?:@!$&'()*+,;=-._~%[]#"
 _BACK_LENGTH_MAX = 2_048
 _HOUR_SECONDS = 3_600
 _PACKED_MAX, _PACKED_BACK_MAX = 512, 200
+_SEEN_ONCE = Packed({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class WaitingPages:
         self._catalogues = catalogues
         self._languages = frozenset(catalogues)
         links = {name: assets.add_file(root / name) for name in ("waiting.css", "waiting.js", "icon.svg")}
-        self._packed: dict[tuple[object, ...], Packed | None] = {}
+        self._packed: Recent[tuple[object, ...], Packed] = Recent(_PACKED_MAX)
         self._templates = {room.name: _template(room, root) for room in rooms}
         self._links = {room.name: _room_links(room, assets, links) for room in rooms}
 
@@ -97,16 +99,13 @@ class WaitingPages:
         message = view.line.message if view.line else ""
         key = (room.name, language, view.state, view.back, view.way, view.form_not_sent, message)
         packed = self._packed.get(key)
-        if packed is not None:
+        if packed is not None and packed.by_coding:
             return packed
         body = self.render(room, view, language).encode()
-        if key in self._packed:
-            packed = self._packed[key] = pack(body, quick=True)
-            return packed
-        if len(self._packed) >= _PACKED_MAX:
-            del self._packed[next(iter(self._packed))]
-        self._packed[key] = None
-        return Packed({"identity": body})
+        seen = packed is not None
+        packed = pack(body, quick=True) if seen else Packed({"identity": body})
+        self._packed.put(key, packed if seen else _SEEN_ONCE)
+        return packed
 
     def render(self, room: Room, view: View, language: str) -> str:
         """The page's HTML."""

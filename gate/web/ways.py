@@ -13,6 +13,7 @@ from gate.core import decision as d
 from gate.core.errors import RefusalError
 from gate.core.headers import Header, render
 from gate.core.meter import Count, Meter, Way
+from gate.core.recent import Recent
 from gate.core.room import Mode, Room
 from gate.core.tokens import Pass
 from gate.web.caller import Caller
@@ -56,7 +57,6 @@ class _Known:
     """A head of headers from one peer. `where`: what of it decides where a path falls."""
 
     where: object
-    size: int
     ways: dict[_Fall, RelayWay] = field(default_factory=dict)
 
 
@@ -68,10 +68,10 @@ class Ways:
         self._meter = meter
         self._headers_max = headers_max
         self._by_address = any(rule.networks for room in rooms for rule in room.bypass)
-        self._known: dict[tuple[str, bytes], _Known] = {}
-        self._size = 0
+        self._known: Recent[tuple[str, bytes], _Known] = Recent(_BYTES_MAX)
         self._falls: dict[tuple[Room | None, bool], _Fall] = {}
-        self._paths: dict[tuple[object, bytes], _Fall] = {}
+        self._paths: Recent[tuple[object, bytes], _Fall] = Recent(_PATHS_MAX)
+        self._counters: dict[tuple[str, Way], Callable[[], None]] = {}
 
     def find(self, peer: str, scheme: str, target: bytes, path: bytes, block: bytes) -> RelayWay | None:
         """The way of a GET for `target` (its `path` without the query) with these headers, from this peer."""
@@ -92,20 +92,29 @@ class Ways:
     def _judge(self, request: PlainRequest, path: bytes, block: bytes) -> RelayWay | None:
         """Judge as the gatekeeper does, and remember what may be."""
         caller = self._sight.identify(request)
-        route = self._sight.route(caller, request.method)
+        where = (caller.host, caller.address) if self._by_address else caller.host
+        fall = self._paths.get((where, path)) or self._fall(caller, where, path)
+        if fall is None:
+            return None
+        room = fall.room
+        way = self._of_room(request, caller, fall, room) if room else self._open(request, caller, fall)
+        if way is not None:
+            key = (request.remote, block)
+            known = self._known.get(key)
+            if known is None or known.where != where:
+                known = _Known(where)
+                self._known.put(key, known, 2 * len(block) + _HEAD_BYTES_MORE)
+            known.ways[fall] = way
+        return way
+
+    def _fall(self, caller: Caller, where: object, path: bytes) -> _Fall | None:
+        """Where a path falls, remembered; None for the gate's own namespace. Raises RefusalError."""
+        route = self._sight.route(caller, "GET")
         if route.own:
             return None
         fall = self._falls.setdefault((route.room, route.bypassed), _Fall(route.room, route.bypassed))
-        way = (
-            self._open(request, caller, fall) if fall.room is None else self._of_room(request, caller, fall, fall.room)
-        )
-        if way is not None:
-            where = (caller.host, caller.address) if self._by_address else caller.host
-            self._remember((request.remote, block), where).ways[fall] = way
-            if len(self._paths) >= _PATHS_MAX:
-                del self._paths[next(iter(self._paths))]
-            self._paths[where, path] = fall
-        return way
+        self._paths.put((where, path), fall)
+        return fall
 
     def _of_room(self, request: PlainRequest, caller: Caller, fall: _Fall, room: Room) -> RelayWay | None:
         visit = self._sight.see(request, caller, room, bypassed=fall.bypassed)
@@ -125,29 +134,21 @@ class Ways:
     ) -> RelayWay:
         room = fall.room.name if fall.room else ""
         after = _after(request, caller, gate_headers(desk) if desk else [])
-        count = self._meter.counter(Count.DECISIONS, room, Way.OPEN if room else Way.NO_ROOM)
+        count = self._counter(room, Way.OPEN if room else Way.NO_ROOM)
         return RelayWay(after, f"open:{room}", count, desk, by_mode=by_mode)
 
     def _admitted(self, visit: Visit[PlainRequest], admission: Pass) -> RelayWay:
         desk = visit.desk
         after = _after(visit.request, visit.caller, gate_headers(desk, admission))
-        count = self._meter.counter(Count.DECISIONS, desk.room.name, Way.PASS)
+        count = self._counter(desk.room.name, Way.PASS)
         held = Held.of(visit.request, visit.caller, desk, admission)
         return RelayWay(after, f"pass:{desk.room.name}", count, desk, desk.vouch(admission), held)
 
-    def _remember(self, key: tuple[str, bytes], where: object) -> _Known:
-        known = self._known.get(key)
-        if known is None or known.where != where:
-            self._forget(key)
-            known = self._known[key] = _Known(where, 2 * len(key[1]) + _HEAD_BYTES_MORE)
-            self._size += known.size
-            while self._size > _BYTES_MAX:
-                self._forget(next(iter(self._known)))
-        return known
-
-    def _forget(self, key: tuple[str, bytes]) -> None:
-        known = self._known.pop(key, None)
-        self._size -= known.size if known else 0
+    def _counter(self, room: str, label: Way) -> Callable[[], None]:
+        found = self._counters.get((room, label))
+        if found is None:
+            found = self._counters[room, label] = self._meter.counter(Count.DECISIONS, room, label)
+        return found
 
 
 def _holds(way: RelayWay) -> bool:
