@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from gate.app import Doors, Gate
 from gate.core.meter import Meter
-from gate.loop import new_event_loop
+from gate.loop import new_event_loop, rest_collector
 from gate.settings import Config
 from gate.telemetry import start_logging
 
@@ -58,6 +58,7 @@ async def _serve(task: Task, meter: Meter) -> None:
     for listener in listeners:
         listener.setblocking(False)
     async with Gate(task.config, task.store_url, meter=meter).running(Doors(public=listeners)) as gate:
+        rest_collector()
         with contextlib.suppress(BrokenPipeError):
             os.write(1, READY)
         for_good = await told.get()

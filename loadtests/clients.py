@@ -23,12 +23,12 @@ request = function() index = index % #heads + 1; return heads[index] end
 """
 # The same with a line that no other request has, so that nothing remembered of a head is of use.
 NEW_GETS = """
-local lines, index = {{}}, 0
+local lines, index, start = {{}}, 0, os.time() .. "-"
 for line in io.lines("{file}") do lines[#lines + 1] = line end
 request = function()
   index = index + 1
   return "GET {path} HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nUser-Agent: Mozilla/5.0 (X11)\\r\\nAccept: */*\\r\\nX-Number: "
-    .. index .. "\\r\\nCookie: " .. lines[index % #lines + 1] .. "\\r\\n\\r\\n"
+    .. start .. index .. "\\r\\nCookie: " .. lines[index % #lines + 1] .. "\\r\\n\\r\\n"
 end
 """
 # Two requests a visitor: one without cookies gets a pre-ticket, the next shows it and gets a place.

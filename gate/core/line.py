@@ -86,6 +86,11 @@ class Line:
     record_since: Head = NO_ENTRY
     read: Read = Read()
     history: tuple[Row, ...] = field(default=(), repr=False)
+    pointer: Place = field(init=False, compare=False, repr=False)
+    """Now serving, as a place."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pointer", Place(self.generation, self.serving.number, self.now_serving))
 
     @property
     def serving(self) -> Era:
@@ -96,11 +101,6 @@ class Line:
     def newest(self) -> Era:
         """The era in which numbers are dealt."""
         return self.eras[-1]
-
-    @property
-    def pointer(self) -> Place:
-        """Now serving, as a place."""
-        return Place(self.generation, self.serving.number, self.now_serving)
 
     @property
     def waiting(self) -> int:

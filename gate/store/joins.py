@@ -41,16 +41,18 @@ class _Shared:
         self._asked: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._next_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def ask(self, pre: PreTicket | None) -> "asyncio.Future[Dealt | None]":
         if len(self._asked) >= QUEUE_MAX:
             raise RefusalError(Reason.STORE_UNAVAILABLE, retry_after=3)
-        loop = asyncio.get_running_loop()
-        asked = _Asked(pre, loop.create_future())
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # once: each time it is a system call
+        asked = _Asked(pre, self._loop.create_future())
         self._asked.append(asked)
         if self._task is None:
             # Starts after this loop turn, so that whatever else arrived in it comes along.
-            self._task = loop.create_task(self._run())
+            self._task = self._loop.create_task(self._run())
         return asked.answer
 
     async def _run(self) -> None:
