@@ -71,7 +71,7 @@ def to_origin(headers: Iterable[Header], *, trusted: bool) -> Iterator[Header]:
 def from_origin(headers: Iterable[Header]) -> Iterator[Header]:
     """The origin's headers that may go on to the client."""
     pairs = list(headers)
-    dropped = _HOP_BY_HOP | connection_names(pairs) | {"gate-command"}
+    dropped = _HOP_BY_HOP | (connection_names(pairs) - _NEVER_NAMED) | {"gate-command"}
     return ((key, value) for key, value in pairs if key.lower() not in dropped)
 
 

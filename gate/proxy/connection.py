@@ -7,6 +7,7 @@ it came. Only after an answer that was whole to the byte may the connection be u
 import asyncio
 import contextlib
 import math
+import re
 from enum import Enum, auto
 from typing import Protocol, cast
 
@@ -14,6 +15,7 @@ from gate.proxy.heads import HEAD_BYTES_MAX, AnswerHead, Chunks, Framing, OddAns
 
 _SWITCHING_PROTOCOLS = 101
 _HEAD_END = b"\r\n\r\n"
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
 class Failure(Enum):
@@ -72,8 +74,8 @@ class _State(Enum):
 class OriginConnection(asyncio.Protocol):
     """One connection. `deadline`: when it is too late for the next byte; `idle_since`: when it was last of use."""
 
-    __slots__ = ("_chunks", "_exchange", "_head", "_keeper", "_left", "_request", "_rest", "_state", "_transport",
-                 "_uses", "deadline", "idle_since")  # fmt: skip
+    __slots__ = ("_chunks", "_exchange", "_head", "_keeper", "_left", "_paused", "_request", "_rest", "_state",
+                 "_transport", "deadline", "has_idled", "idle_since")  # fmt: skip
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -84,7 +86,8 @@ class OriginConnection(asyncio.Protocol):
         self._head: AnswerHead | None = None
         self._chunks: Chunks | None = None
         self._left: float = 0
-        self._uses = 0
+        self._paused = False
+        self.has_idled = False
         self.deadline = math.inf
         self.idle_since = 0.0
 
@@ -95,20 +98,32 @@ class OriginConnection(asyncio.Protocol):
     def ask(self, request: bytes, exchange: Exchange) -> None:
         """Send a request's head; the answer is told to `exchange`."""
         self._request, self._exchange, self._state = request, exchange, _State.HEAD
-        self._uses += 1
         self.deadline = self._keeper.clock + self._keeper.first_byte
         exchange.connection = self
         if self._transport is not None:
             self._transport.write(request)
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it can be of no more use."""
+        return self._state is _State.DEAD
+
     def data_received(self, data: bytes) -> None:
         """A piece of the answer."""
-        if self._state is _State.HEAD:
-            self._take_head(data)
-        elif self._state is _State.BODY:
-            self._take_body(data)
-        elif self._state is _State.IDLE:
-            self.close()  # bytes that nobody asked for
+        exchange = self._exchange
+        try:
+            if self._state is _State.HEAD:
+                self._take_head(data)
+            elif self._state is _State.BODY:
+                self._take_body(data)
+            elif self._state is _State.IDLE:
+                self.close()  # bytes that nobody asked for
+        except Exception:
+            # A fault of ours: whoever asked must not wait for ever. The loop logs it.
+            self.close()
+            if exchange is not None:
+                exchange.failed(Failure.ODD)
+            raise
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The origin closed it: the end of an answer without framing, else of our hopes."""
@@ -121,7 +136,7 @@ class OriginConnection(asyncio.Protocol):
             return
         if state is _State.BODY and unframed and exc is None:
             exchange.body(b"", last=True)
-        elif state is _State.HEAD and self._uses > 1 and not self._rest:
+        elif state is _State.HEAD and self.has_idled and not self._rest:
             self._keeper.ask_anew(self._request, exchange)
         else:
             exchange.failed(Failure.UNREACHABLE)
@@ -139,23 +154,29 @@ class OriginConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """The visitor is slower than the origin."""
-        self.deadline = math.inf
+        self._paused, self.deadline = True, math.inf
         if self._transport is not None:
             with contextlib.suppress(RuntimeError):
                 self._transport.pause_reading()
 
     def resume(self) -> None:
         """The visitor has caught up."""
-        self.deadline = self._keeper.clock + self._keeper.read
+        self._paused = False
+        self._touch()
         if self._transport is not None:
             with contextlib.suppress(RuntimeError):
                 self._transport.resume_reading()
+
+    def _touch(self) -> None:
+        """The next byte is due within the read time-out, unless it is we who do not read."""
+        if not self._paused:
+            self.deadline = self._keeper.clock + self._keeper.read
 
     def _take_head(self, data: bytes) -> None:
         data = self._rest + data if self._rest else data
         while True:
             end = data.find(_HEAD_END) + len(_HEAD_END)
-            if end < len(_HEAD_END) and len(data) <= HEAD_BYTES_MAX and b"\n\n" not in data:
+            if end < len(_HEAD_END) and len(data) <= HEAD_BYTES_MAX and not _BARE_LINE_FEED.search(data):
                 self._rest = data
                 return None
             if not len(_HEAD_END) <= end <= HEAD_BYTES_MAX:
@@ -173,21 +194,17 @@ class OriginConnection(asyncio.Protocol):
 
     def _begin_body(self, head: AnswerHead, data: bytes, start: int) -> None:
         self._rest = b""
-        extra = start + head.length - len(data)
+        missing = start + head.length - len(data)
         match head.framing:
-            case Framing.LENGTH | Framing.NONE if extra == 0:
-                self._finish(head).answered(head, data, start, last=True)
-                return None
-            case Framing.LENGTH if extra > 0:
-                self._left = extra
-            case Framing.UNTIL_CLOSE:
-                self._left = math.inf
+            case Framing.LENGTH | Framing.NONE if missing <= 0:
+                whole = data[:missing] if missing else data  # what came beyond it is nobody's
+                return self._finish(head, keeps=not missing).answered(head, whole, start, last=True)
             case Framing.CHUNKED:
                 self._chunks = Chunks(data[:start])
             case _:
-                return self._fail(Failure.ODD)
+                self._left = missing if head.framing is Framing.LENGTH else math.inf
         self._head, self._state = head, _State.BODY
-        self.deadline = self._keeper.clock + self._keeper.read
+        self._touch()
         assert self._exchange is not None  # noqa: S101  (somebody asked)
         if self._chunks is None:
             self._exchange.answered(head, data, start, last=False)
@@ -198,7 +215,7 @@ class OriginConnection(asyncio.Protocol):
         return None
 
     def _take_body(self, data: bytes) -> None:
-        self.deadline = self._keeper.clock + self._keeper.read
+        self._touch()
         exchange, head = self._exchange, self._head
         assert exchange is not None  # noqa: S101  (a body has its asker)
         assert head is not None  # noqa: S101  (and its head)
@@ -211,22 +228,25 @@ class OriginConnection(asyncio.Protocol):
                 if data:
                     exchange.body(data, last=False)
                 return None
+            keeps = not self._chunks.overran
         else:
             self._left -= len(data)
             if self._left > 0:
                 return exchange.body(data, last=False)
-            if self._left < 0:
-                return self._fail(Failure.ODD)
-        return self._finish(head).body(data, last=True)
+            keeps = not self._left
+            data = data if keeps else data[: int(self._left)]
+        return self._finish(head, keeps=keeps).body(data, last=True)
 
-    def _finish(self, head: AnswerHead) -> Exchange:
+    def _finish(self, head: AnswerHead, *, keeps: bool) -> Exchange:
         """The answer is whole: free the connection, and return who asked."""
         exchange = self._exchange
         assert exchange is not None  # noqa: S101  (somebody asked)
         exchange.connection = None
         self._exchange = self._head = self._chunks = None
+        if self._paused:
+            self.resume()
         self.deadline = math.inf
-        if head.keeps:
+        if head.keeps and keeps:
             self._state = _State.IDLE
             self._keeper.release(self)
         else:

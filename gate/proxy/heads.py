@@ -45,6 +45,8 @@ class AnswerHead:
     length: int
     keeps: bool
     made: dict[str, bytes] = field(default_factory=dict)
+    dated: bool = True
+    """Whether it says when it was made."""
 
     @property
     def interim(self) -> bool:
@@ -58,7 +60,8 @@ class _Heard:
     def __init__(self) -> None:
         self.reason = b""
         self.pairs: list[tuple[bytes, bytes]] = []
-        self.is_whole = False
+        self.is_whole = self.keeps = False
+        self.parser = httptools.HttpResponseParser(self)
 
     def on_status(self, reason: bytes) -> None:
         self.reason += reason
@@ -68,12 +71,13 @@ class _Heard:
 
     def on_headers_complete(self) -> None:
         self.is_whole = True
+        self.keeps = self.parser.should_keep_alive()  # which it forgets with the end of an empty body
 
 
 def read_head(raw: bytes) -> AnswerHead:
     """The head in `raw`, which ends with its empty line. Raises OddAnswerError."""
     heard = _Heard()
-    parser = httptools.HttpResponseParser(heard)
+    parser = heard.parser
     upgrades = False
     try:
         parser.feed_data(raw)
@@ -85,8 +89,10 @@ def read_head(raw: bytes) -> AnswerHead:
     if not heard.is_whole or (upgrades and status != _SWITCHING_PROTOCOLS):
         raise OddAnswerError("not a head")
     framing, length = _framing(status, heard.pairs)
-    keeps = not upgrades and framing is not Framing.UNTIL_CLOSE and parser.should_keep_alive()
-    return AnswerHead(status, heard.reason.decode("ascii", "ignore"), read_pairs(heard.pairs), framing, length, keeps)
+    keeps = not upgrades and framing is not Framing.UNTIL_CLOSE and heard.keeps
+    reason, headers = heard.reason.decode("utf-8", "ignore"), read_pairs(heard.pairs)
+    dated = any(name.lower() == "date" for name, _ in headers)
+    return AnswerHead(status, reason, headers, framing, length, keeps, dated=dated)
 
 
 def _framing(status: int, pairs: list[tuple[bytes, bytes]]) -> tuple[Framing, int]:
@@ -111,30 +117,33 @@ class Chunks:
     def __init__(self, raw_head: bytes) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
-        self.ended = False
-        self._begun_again = False
+        self.ended = self.overran = False
         self._parser.feed_data(raw_head)
 
     def on_message_begin(self) -> None:
         """A second answer, of which there must be none."""
-        self._begun_again = self.ended
+        self.overran = self.overran or self.ended
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        self._parts.append(data)
+        """A piece of the body; what follows its end is another's."""
+        if not self.ended:
+            self._parts.append(data)
 
     def on_message_complete(self) -> None:
         """The last chunk and the trailers have come."""
         self.ended = True
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes of the body in `data`. Raises OddAnswerError for anything that is not chunks, or follows them."""
+        """The bytes of the body in `data`. Raises OddAnswerError for anything that is not chunks.
+
+        What follows the last chunk is nobody's: then `overran` is set, and the connection is of no more use.
+        """
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            raise OddAnswerError(type(error).__name__) from error
-        if self._begun_again:
-            raise OddAnswerError("bytes after the answer")
+            if not self.ended:
+                raise OddAnswerError(type(error).__name__) from error
+            self.overran = True
         body = b"".join(self._parts)
         self._parts.clear()
         return body

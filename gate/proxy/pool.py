@@ -98,7 +98,7 @@ class Pool:
             if not exchange.gone:
                 return connection.ask(request, exchange)
         self._busy.discard(connection)
-        connection.idle_since = self.clock
+        connection.idle_since, connection.has_idled = self.clock, True
         self._idle.append(connection)
         return None
 
@@ -125,6 +125,10 @@ class Pool:
             if not exchange.gone:
                 exchange.failed(Failure.LATE if isinstance(error, TimeoutError) else Failure.UNREACHABLE)
             self._dial_next()
+            return
+        if connection.is_dead:  # it said something before it was asked
+            if not exchange.gone:
+                exchange.failed(Failure.ODD)
             return
         self._busy.add(connection)
         if exchange.gone:

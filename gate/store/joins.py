@@ -73,11 +73,14 @@ class _Shared:
     async def _answer(self, batch: list[_Asked]) -> None:
         try:
             answers = await self._send(batch)
-        except StoreUnavailableError as error:
+        except Exception as error:
+            away = isinstance(error, StoreUnavailableError)
             for asked in batch:
                 if not asked.answer.done():
-                    asked.answer.set_exception(StoreUnavailableError(str(error)))
-            return
+                    asked.answer.set_exception(StoreUnavailableError(str(error)) if away else error)
+            if away:
+                return
+            raise  # a fault of ours: told to whoever waits, and logged
         for asked, answer in zip(batch, answers, strict=True):
             if not asked.answer.done():
                 asked.answer.set_result(answer)

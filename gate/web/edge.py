@@ -32,6 +32,7 @@ class EdgeHandler(RequestHandler):
     __slots__ = (
         "_at_rest",
         "_between",
+        "_closing",
         "_head_begun",
         "_head_deadline",
         "_header_timeout",
@@ -62,6 +63,7 @@ class EdgeHandler(RequestHandler):
         self._lanes = lanes
         self._under_way: UnderWay | None = None
         self._at_rest: asyncio.Future[None] | None = None
+        self._closing = False
         self._later = b""
         self._verdict: RefusalError | None = None
         self._between = True
@@ -82,7 +84,7 @@ class EdgeHandler(RequestHandler):
         if self._under_way is not None:
             return self._keep(data)
         between = self._between and self._is_between()
-        taken = self._lanes(data, self) if between else None
+        taken = self._offer(data) if between else None
         if taken is None:
             return self._parse(data, between=between)
         if isinstance(taken, bytes):
@@ -93,6 +95,13 @@ class EdgeHandler(RequestHandler):
         if self._head_deadline is not None:
             self._head_arrived()
         return None
+
+    def _offer(self, data: bytes) -> bytes | UnderWay | None:
+        try:
+            return self._lanes(data, self)
+        except Exception as error:  # a fault of a lane's is not the visitor's
+            log.exception("fault", exc_info=error)
+            return None
 
     def _parse(self, data: bytes, *, between: bool) -> None:
         """The ordinary way; start the clock at the first byte of a head, stop it at its last."""
@@ -120,7 +129,7 @@ class EdgeHandler(RequestHandler):
     def finished(self, *, close: bool) -> None:
         """An answer is whole: end here, or go on with what arrived meanwhile."""
         self._rest()
-        if close:
+        if close or self._closing:
             return self.force_close()
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._later:
@@ -138,7 +147,9 @@ class EdgeHandler(RequestHandler):
         self._rest()
         self._verdict = verdict
         self._parse(head, between=True)
-        if self._later:
+        if self._closing:
+            super().close()
+        elif self._later:
             self._go_on()
 
     def take_verdict(self) -> RefusalError | None:
@@ -173,6 +184,12 @@ class EdgeHandler(RequestHandler):
         if self._under_way is not None:  # not idle, whatever aiohttp sees
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
+
+    def close(self) -> None:
+        """What a lane has under way is answered first."""
+        if self._under_way is None:
+            super().close()
+        self._closing = True
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  (aiohttp's own signature)
         """A lane's answer is finished first, as any other."""

@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ from gate.web.plain import Asking
 
 log = logging.getLogger("gate.forwarding")
 _COMMAND = "gate-command"
+_SECONDS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ async def _obey(held: Held, command: str, fresh: Admitted | None) -> Admitted | 
             await desk.finish(admission.place)
         elif name == "revoke":
             await desk.finish(admission.place, revoke_until=admission.cap + desk.room.pass_grace)
-        elif name == "extend" and argument.isdigit() and desk.line is not None:
+        elif name == "extend" and _SECONDS.fullmatch(argument) and desk.line is not None:
             most = desk.base_cap(desk.line, admission.place) + desk.room.pass_cap
             cap = min(admission.cap + int(argument[:9]), most)
             return desk.mint_pass(admission.place, admission.nonce, desk.line, cap=max(cap, admission.cap))

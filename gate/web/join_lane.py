@@ -31,6 +31,7 @@ from gate.web.told import Told, tell_new, tell_pending
 JOIN = f"POST {NAMESPACE}join/".encode()
 _LINE = re.compile(re.escape(JOIN) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n")
 _HEAD_BYTES_MAX = 8_000
+_HEAD_END = b"\r\n\r\n"
 _COOKIE = b"\r\nCookie: "
 _COOKIE_VALUE = re.compile(rb"[\t\x20-\x7e]*")
 _KNOWN_MAX = 1_024
@@ -70,6 +71,8 @@ class JoinLane:
         line = desk.line if desk is not None else None
         if form is None or desk is None or line is None or line.mode is Mode.CLOSED:
             return None
+        if data.find(_HEAD_END) != len(data) - len(_HEAD_END):
+            return None
         head, cookie = _cut_cookie(data[form.end() - 2 :])
         forwarded = None if self.closed or len(data) > self._head_bytes else self._read(head)
         if forwarded is None or cookie is None:
@@ -83,7 +86,10 @@ class JoinLane:
             return self.tell(tell_pending(desk, scheme), desk)
         if desk.joins.may_admit():
             return None
-        return Joining(self, desk, scheme, pre, data, client)
+        try:
+            return Joining(self, desk, scheme, pre, data, client)
+        except RefusalError:
+            return None  # too many wait for the store: the ordinary way says so
 
     def tell(self, told: Told, desk: Desk) -> bytes:
         """The whole answer, counted."""
@@ -163,10 +169,12 @@ class Joining:
     def _answered(self, asked: "asyncio.Future[Dealt | None]") -> None:
         if asked.cancelled():
             return None
-        dealt = None if isinstance(asked.exception(), StoreUnavailableError) else asked.result()
+        error = asked.exception()
+        dealt = None if error else asked.result()
         if dealt is None:
+            known = error is None or isinstance(error, StoreUnavailableError)
             away = RefusalError(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
-            return self._client.take_ordinary_way(self._data, away)
+            return self._client.take_ordinary_way(self._data, away if known else RefusalError(Reason.INTERNAL))
         self._lane.took(time.perf_counter() - self._began)
         if dealt.position == 0:
             return self._client.take_ordinary_way(self._data, None)

@@ -33,6 +33,9 @@ class _Lane(Protocol):
     def leave(self, relayed: "Relayed") -> None:
         """The visitor of this one has gone."""
 
+    def avoid(self, data: bytes) -> None:
+        """The answer to this request cannot be read here: the next one like it takes the ordinary way."""
+
     def count_failure(self, reason: Reason) -> None:
         """The origin did not answer."""
 
@@ -43,13 +46,26 @@ class _Lane(Protocol):
 class Relayed:
     """One request and its answer; `began` is when it came (`perf_counter`), `data` its head as it came."""
 
-    __slots__ = ("_asked", "_began", "_client", "_close", "_data", "_is_begun", "_kept", "_lane", "_unsized", "_way",
-                 "connection", "gone")  # fmt: skip
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_client",
+        "_close",
+        "_data",
+        "_is_begun",
+        "_is_slow",
+        "_kept",
+        "_lane",
+        "_unsized",
+        "_way",
+        "connection",
+        "gone",
+    )
 
     def __init__(self, lane: _Lane, client: Client, way: RelayWay, data: bytes, began: float) -> None:
         self._lane, self._client, self._way, self._data = lane, client, way, data
         self._began, self._asked = began, perf_counter()
-        self._is_begun = self._unsized = self._close = False
+        self._is_begun = self._unsized = self._close = self._is_slow = False
         # Pieces of the body that came while a command of the origin's is obeyed, and whether each is the last.
         self._kept: list[tuple[bytes, bool]] | None = None
         self.connection: OriginConnection | None = None
@@ -63,7 +79,10 @@ class Relayed:
         made = head.made.get(way.alike)
         if made is None:
             if way.held is not None and has_command(head.headers):
-                return self._lane.obey(self._obey(way.held, head, data[start:], last=last))
+                self._kept = [(data[start:], last)]
+                if self.connection is not None:
+                    self.connection.pause()
+                return self._lane.obey(self._obey(way.held, head))
             made = render_head(head, shown_headers(way.desk, head.headers))
             head.made[way.alike] = made
         self._send(self._begin(head, made), data, start, last=last)
@@ -84,6 +103,7 @@ class Relayed:
             return self._client.broken_off()
         reason = _REASONS.get(failure)
         if reason is None:
+            self._lane.avoid(self._data)
             return self._client.take_ordinary_way(self._data, None)
         self._way.count()
         self._lane.count_failure(reason)
@@ -95,11 +115,13 @@ class Relayed:
 
     def pause(self) -> None:
         """The visitor is slower than the origin."""
+        self._is_slow = True
         if self.connection is not None:
             self.connection.pause()
 
     def resume(self) -> None:
         """The visitor has caught up."""
+        self._is_slow = False
         if self.connection is not None and self._kept is None:
             self.connection.resume()
 
@@ -108,7 +130,7 @@ class Relayed:
         self._is_begun = True
         self._unsized = head.framing in _UNSIZED
         self._close = self._lane.closed
-        if _DATE not in made:
+        if not head.dated:
             made = made[:-2] + f"Date: {http_date()}\r\n\r\n".encode()
         return made[:-2] + b"Connection: close\r\n\r\n" if self._close else made
 
@@ -125,34 +147,30 @@ class Relayed:
         if last:
             self._client.finished(close=self._close)
 
-    async def _obey(self, held: Held, head: AnswerHead, data: bytes, *, last: bool) -> None:
+    async def _obey(self, held: Held, head: AnswerHead) -> None:
         """Do what the origin commands, then go on; the origin is held back meanwhile."""
-        self._kept = [(data, last)]
-        if self.connection is not None:
-            self.connection.pause()
         try:
             made = render_head(head, await amend(held, head.headers))
-        except BaseException:
+        except Exception:
             if not self.gone:
-                self._client.broken_off()
+                self._lane.leave(self)
+                self._client.take_ordinary_way(self._data, RefusalError(Reason.INTERNAL))
             raise
-        kept, self._kept = self._kept, None
+        kept, self._kept = self._kept or [], None
         if self.gone:
             return
         self._client.send(self._begin(head, made))
-        for piece, is_last in kept:
-            self._send(b"", piece, 0, last=is_last)
-        if self.connection is not None:
+        for piece, last in kept:
+            self._send(b"", piece, 0, last=last)
+        if self.connection is not None and not self._is_slow:
             self.connection.resume()
-
-
-_DATE = b"\r\nDate: "
 
 
 def render_head(head: AnswerHead, headers: list[Header]) -> bytes:
     """An answer's head with these headers and the framing that follows from the origin's."""
-    if head.framing is Framing.NONE:
-        headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    if head.framing is Framing.LENGTH:
+        headers.append(("Content-Length", str(head.length)))
     elif head.framing in _UNSIZED:
-        headers = [*headers, ("Transfer-Encoding", "chunked")]
+        headers.append(("Transfer-Encoding", "chunked"))
     return render(f"HTTP/1.1 {head.status} {head.reason}", headers)

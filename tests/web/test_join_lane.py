@@ -226,3 +226,50 @@ async def test_pipelined_joins_are_answered_in_order(both):
         got = without_time(await talk(both.running.port, parts_sent, 2.0, 0.3))
         assert len(got) == 3
     assert both.running.line(both.room).issued == 3
+
+
+async def test_a_head_ends_where_it_ends(both):
+    """A cookie line beyond the head's end is not the head's, and spends nothing."""
+    pre = cookie_of(await both.fast(join(both.room)), "pre", both.room)
+    whole = join(both.room)
+    for data in (whole + f"Cookie: {pre}\r\n".encode(), whole[:-2] + f"\r\r\nCookie: {pre}\n".encode()):
+        fast, slow, _ = await both(data, seconds=0.3)
+        assert shape(fast) == shape(slow)
+    assert both.running.line(both.room).issued == 0
+
+
+async def test_too_many_joins_are_refused_the_same(both, monkeypatch):
+    """When the queue before the store is full: 503 and a time to come back, by either way."""
+    monkeypatch.setattr("gate.store.joins.QUEUE_MAX", 0)
+    pres = [cookie_of(await both.fast(join(both.room)), "pre", both.room) for _ in range(2)]
+    fast = await both.fast(join(both.room, f"Cookie: {pres[0]}"))
+    slow = await both.slow(join(both.room, f"Cookie: {pres[1]}"))
+    assert fast.split(b"\r\n")[0] == slow.split(b"\r\n")[0] == b"HTTP/1.1 503 Service Unavailable"
+    assert b"store-unavailable" in fast
+
+
+async def test_a_fault_in_the_shared_call_is_told_to_all(both, caplog, monkeypatch):
+    """Whoever shares a call that fails in a way nobody foresaw gets a 500, not silence."""
+    pres = [cookie_of(await both.fast(join(both.room)), "pre", both.room) for _ in range(2)]
+
+    async def broken(*_):
+        raise KeyError("a fault")
+
+    desk = both.running.gate.front.desks[both.room]
+    monkeypatch.setattr(desk.joins._joins, "_send", broken)
+    fast = await both.fast(join(both.room, f"Cookie: {pres[0]}"))
+    slow = await both.slow(join(both.room, f"Cookie: {pres[1]}"))
+    assert fast.split(b"\r\n")[0] == slow.split(b"\r\n")[0] == b"HTTP/1.1 500 Internal Server Error"
+
+
+async def test_a_fault_of_a_lane_is_not_the_visitors(both, monkeypatch, caplog):
+    """A lane that breaks leaves the request to the ordinary way."""
+    both.open_lanes()
+    server = both.running.gate.front._runner.server
+
+    def broken(*_):
+        raise KeyError("a fault")
+
+    server._lanes = broken
+    assert b" 202 " in await talk(both.running.port, [join(both.room)], 1.0, 0.05)
+    assert "fault" in caplog.text

@@ -140,6 +140,14 @@ ANSWERS = {
     "silent": [1.2],
     "silent in the head": [b"HTTP/1.1 200 OK\r\nX-A", 1.2],
     "closes at once": [None],
+    "lower case": [b"HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 2\r\n\r\nok"],
+    "connection names the length": [ok(b"abc", b"Connection: content-length")],
+    "a line feed too many": [b"HTTP/1.1 200 OK\nContent-Length: 2\n\r\nok"],
+    "more than its length": [ok(b"abc") + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nevl", None],
+    "more than its length, apart": [ok(b"abc")[:-1], 0.02, b"c" + ok(b"evl"), None],
+    "more than its chunks": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + ok(b"evl"), None],
+    "more than nothing": [b"HTTP/1.1 204 No Content\r\n\r\n" + ok(b"evl"), None],
+    "utf-8 reason": ["HTTP/1.1 200 für\r\nContent-Length: 0\r\n\r\n".encode()],
     "garbage": [b"hello\r\n\r\n", None],
     "two lengths": [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk", None],
     "length and coding": [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", None],
@@ -157,7 +165,12 @@ async def test_the_visitor_gets_the_same(both, scripted, name):
     fast, slow, by_lane = await both(get("/x", *BROWSER), seconds=4.0)
     assert by_lane
     assert without_time(fast) == without_time(slow)
+    assert sorted(re.findall(rb"(?i)\r\n(date):", fast)) == sorted(re.findall(rb"(?i)\r\n(date):", slow))
     assert scripted.heads[0].split(b"\r\n")[0] == b"GET /x HTTP/1.1"
+    pool = both.running.gate.front._pool
+    await asyncio.sleep(0.05)
+    assert pool._open == len(pool._idle), "none is lost, none is counted twice"
+    assert not pool._busy
 
 
 REQUESTS = {
@@ -346,6 +359,147 @@ async def test_a_pass_is_forwarded_with_its_position(admitted, origin, room_name
     assert lane == ordinary
     assert (lane["Gate-Room"], lane["Gate-Position"]) == (room_name, "1")
     assert "Cookie" not in lane
+
+
+COMMANDED = {
+    "plain": ok(b"hello", b"Gate-Command: complete"),
+    "chunked": b"HTTP/1.1 200 OK\r\nGate-Command: complete\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"29\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nevl\r\n0\r\n\r\n",
+    "large": ok(b"x" * 2_000_000, b"Gate-Command: complete"),
+    "unknown": ok(b"hello", b"Gate-Command: dance"),
+    "extend by nonsense": ok(b"hello", "Gate-Command: extend=²".encode()),
+    "extend": ok(b"hello", b"Gate-Command: extend=60"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDED)
+async def test_a_command_is_obeyed_before_the_answer(start_gate, scripted, new_browser, room_name, web, name):
+    """Head first, then the body, however much of it came at once; by either way."""
+    scripted.steps = [ok()]
+    running = await start_gate(release_rate=1_000, origin={"url": scripted.url})
+    cookies = []
+    for _ in range(2):
+        visitor = new_browser(running)
+        await visitor.get("/")
+        cookies.append(f"gate_pass_{room_name}={visitor.cookies()[f'gate_pass_{room_name}']}")
+    both = BothWays(running, QUIET_SECONDS)
+    scripted.steps = [COMMANDED[name]]
+    page = [f"{key}: {value}" for key, value in PAGE.items()]
+    fast = await both.fast(get("/x", *page, f"Cookie: {cookies[0]}"))
+    slow = await both.slow(get("/x", *page, f"Cookie: {cookies[1]}"))
+    (found, headers, body), (theirs, their_headers, their_body) = *without_time(fast), *without_time(slow)
+    for one in (headers, their_headers):
+        one[b"set-cookie"] = [re.sub(rb"=[^;]+", b"=", cookie, count=1) for cookie in one.get(b"set-cookie", [])]
+    assert (found, headers, body) == (theirs, their_headers, their_body)
+    await asyncio.sleep(0.05)
+    assert not running.gate.front._pool._busy
+
+
+async def test_a_commands_answer_waits_for_a_slow_reader(start_gate, scripted, new_browser, room_name):
+    """Sixty megabytes after a command, to somebody who does not read: not kept in memory."""
+    scripted.steps = [ok()]
+    running = await start_gate(release_rate=1_000, origin={"url": scripted.url})
+    visitor = new_browser(running)
+    await visitor.get("/")
+    scripted.steps = [ok(b"x" * 60_000_000, b"Gate-Command: complete")]
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1_024)
+    writer.transport.pause_reading()
+    page = [f"{key}: {value}" for key, value in PAGE.items()]
+    writer.write(get("/x", *page, f"Cookie: gate_pass_{room_name}={visitor.cookies()[f'gate_pass_{room_name}']}"))
+    await asyncio.sleep(0.5)
+    held = [edge.transport.get_write_buffer_size() for edge in running.gate.front._runner.server.connections if edge._under_way]
+    assert len(held) == 1
+    assert held[0] < 2_000_000
+    writer.transport.abort()
+
+
+async def test_a_slow_reader_leaves_no_deaf_connection_behind(start_gate, scripted):
+    """Whoever makes the gate hold the origin back just as an answer ends does not make the next visitor wait."""
+    running = await start_gate(mode="off", origin={"url": scripted.url, "first_byte_timeout": 1})
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=256)
+    writer.transport.pause_reading()
+    for number, body in enumerate([b"x" * 60_000] * 90 + [b"y" * 900] * 400):
+        edges = [edge for edge in running.gate.front._runner.server.connections if edge.transport]
+        if edges and edges[0]._paused:
+            break
+        scripted.steps = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)]
+        writer.write(get(f"/{number}"))
+        await asyncio.sleep(0.004)
+    assert edges[0]._paused, "it was slow"
+    scripted.steps = [ok(b"mine")]
+    for _ in range(3):
+        assert (await talk(running.port, [get("/mine")], 0.8, 0.05)).endswith(b"mine")
+    writer.transport.abort()
+
+
+async def test_a_slow_reader_is_not_the_origins_delay(both, scripted):
+    """The origin's read time-out does not run while it is we who do not read."""
+    scripted.steps = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"186a0\r\n" + b"x" * 100_000 + b"\r\n", 0.01] * 60, b"0\r\n\r\n"]
+    both.open_lanes()
+    reader, writer = await asyncio.open_connection("127.0.0.1", both.running.port, limit=1_024)
+    writer.transport.pause_reading()
+    writer.write(get("/x"))
+    await asyncio.sleep(1.5)
+    writer.transport.resume_reading()
+    got = b""
+    while not got.endswith(b"0\r\n\r\n"):
+        chunk = await asyncio.wait_for(reader.read(1_000_000), 2)
+        assert chunk, "broken off"
+        got += chunk
+    writer.close()
+
+
+async def test_an_origin_that_speaks_before_it_is_asked(start_gate):
+    """A greeting is no answer; connections are counted right, and the next visitor is served."""
+
+    async def greet(reader, writer):
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        running = await start_gate(mode="off", origin={"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+        for number in range(3):
+            await talk(running.port, [get(f"/{number}")], 2.0, 0.05)
+        pool = running.gate.front._pool
+        assert pool._open == len(pool._idle) >= 0
+        assert not pool._busy
+
+
+async def test_an_odd_origin_is_asked_twice_once(both, scripted):
+    """What the lane cannot read is asked for by the ordinary way, and from then on by that alone."""
+    scripted.steps = [b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"]
+    for _ in range(3):
+        assert (await both.fast(get("/odd"))).endswith(b"ok")
+    assert len(scripted.heads) == 4
+
+
+@pytest.mark.parametrize("steps", [[0.3, None], [0.3, b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"], [0.3, ok()]])
+async def test_what_is_under_way_is_answered_before_the_end(start_gate, scripted, steps):
+    """A drain and a stop while the origin thinks: whatever becomes of it, the visitor gets an answer."""
+    scripted.steps = steps
+    running = await start_gate(mode="off", origin={"url": scripted.url})
+    asked = asyncio.create_task(talk(running.port, [get("/x")], 3.0, 1.0))
+    await asyncio.sleep(0.1)
+    await running.gate.front.drain(for_good=False)
+    await running.gate.front.stop()
+    got = await asked
+    assert got.startswith(b"HTTP/1.1 502" if steps[1] is None else b"HTTP/1.1 200")
+    assert b"Connection: close" in got
+
+
+async def test_empty_answers_keep_their_connection(both, scripted):
+    """A redirect without a body is no reason to connect anew; an origin that closes is."""
+    both.open_lanes()
+    scripted.steps = [b"HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n"]
+    for _ in range(4):
+        await both.fast(get("/x"))
+    assert scripted.opened == 1
+    scripted.steps = [b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"]
+    await both.fast(get("/x"))
+    assert not both.running.gate.front._pool._idle
 
 
 async def refused_from_now_on(both, origin):
