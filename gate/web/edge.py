@@ -18,11 +18,12 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from gate.core.errors import Reason, RefusalError
+from gate.web.boundary import Boundary
 from gate.web.lanes import Client, UnderWay
 from gate.web.problems import problem
 
 log = logging.getLogger("gate.edge")
-# What a visitor may send ahead while a lane has a request under way, before no more is read.
+# What a visitor may send ahead of an answer before no more is read.
 _LATER_BYTES_MAX = 64 * 1024
 
 
@@ -32,6 +33,7 @@ class EdgeHandler(RequestHandler):
     __slots__ = (
         "_at_rest",
         "_between",
+        "_boundary",
         "_closing",
         "_head_begun",
         "_head_deadline",
@@ -66,6 +68,7 @@ class EdgeHandler(RequestHandler):
         self._closing = False
         self._later = b""
         self._verdict: RefusalError | None = None
+        self._boundary = Boundary()
         self._between = True
         self.peer = self.scheme = ""
         self._head_deadline: asyncio.TimerHandle | None = None
@@ -86,7 +89,7 @@ class EdgeHandler(RequestHandler):
         between = self._between and self._is_between()
         taken = self._offer(data) if between else None
         if taken is None:
-            return self._parse(data, between=between)
+            return self._parse(data)
         if isinstance(taken, bytes):
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
             self.send(taken)
@@ -103,19 +106,25 @@ class EdgeHandler(RequestHandler):
             log.exception("fault", exc_info=error)
             return None
 
-    def _parse(self, data: bytes, *, between: bool) -> None:
+    def _parse(self, data: bytes) -> None:
         """The ordinary way; start the clock at the first byte of a head, stop it at its last."""
         heads = self._request_count
         super().data_received(data)
-        # Only after one whole head without a body is it certain that what comes next begins a request.
-        whole = self._request_count == heads + 1 and data.endswith(b"\r\n\r\n") and bool(self._messages)
-        self._between = between and whole and self._messages[-1][1] is EMPTY_PAYLOAD
-        if self._request_count != heads:
+        arrived = self._request_count - heads
+        self._between = self._boundary.passed(data, arrived, self._body_length() if arrived == 1 else None)
+        if arrived:
             self._head_arrived()
         elif not self._head_begun and self._current_request is None:
             self._head_arrived()
             self._head_begun = True
             self._close_after(self._header_timeout)
+
+    def _body_length(self) -> int | None:
+        """Of the request that has just arrived, in bytes; None where only the parser knows."""
+        message: Any = self._messages[-1][0]
+        if not hasattr(message, "headers") or message.upgrade or message.chunked:  # an error has no headers
+            return None
+        return 0 if self._messages[-1][1] is EMPTY_PAYLOAD else int(message.headers.get("Content-Length", "-1"))
 
     def send(self, data: bytes, more: bytes | memoryview = b"") -> None:
         """Send a lane's answer, or a piece of one."""
@@ -146,7 +155,7 @@ class EdgeHandler(RequestHandler):
         """A lane's request was not answered; `verdict` is how it shall be, if that is known."""
         self._rest()
         self._verdict = verdict
-        self._parse(head, between=True)
+        self._parse(head)
         if self._closing:
             super().close()
         elif self._later:
@@ -187,9 +196,9 @@ class EdgeHandler(RequestHandler):
 
     def close(self) -> None:
         """What a lane has under way is answered first."""
+        self._closing = True
         if self._under_way is None:
             super().close()
-        self._closing = True
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  (aiohttp's own signature)
         """A lane's answer is finished first, as any other."""
@@ -207,7 +216,7 @@ class EdgeHandler(RequestHandler):
             self._at_rest.set_result(None)
 
     def _is_between(self) -> bool:
-        """Whether the connection stands between two requests and its answers are taken, where `_between` allows it."""
+        """Whether nothing is under way and answers are taken, where `_between` says that a request must begin."""
         if self._paused or self._close or self._force_close or self.transport is None:
             return False
         waiter = self._waiter
