@@ -50,7 +50,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("server", "finish_seconds", _seconds(0, 3600), 10.0, "After that, how long answers under way may still take."),
     Setting("server", "drain_seconds", _seconds(0, 300), 2.0, "After SIGTERM: for half of it not ready, then answers end their connections."),
     Setting("origin", "url", values.optional_url, "", "The site that is protected, http(s)://HOST[:PORT]."),
-    Setting("origin", "pool", _count(1, 20_000), 512, "Most connections to the origin at a time."),
+    Setting("origin", "pool", _count(1, 20_000), 512, "Most connections to the origin at a time; three in four are for plain GETs."),
     Setting("origin", "idle_timeout", _seconds(0, 3600), 15.0, "How long an unused connection to the origin is kept."),
     Setting("origin", "connect_timeout", _seconds(0.1, 120), 5.0, "Longest time to connect to the origin."),
     Setting("origin", "first_byte_timeout", _seconds(0.1, 3600), 60.0, "Longest time to the first byte of an answer."),

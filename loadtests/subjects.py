@@ -181,12 +181,16 @@ def cookies(folder: Path) -> str:
 
 
 def fill_line(socket: str, name: str, length: int) -> None:
-    """Make a room's line so long, as the store would have it after as many joins."""
+    """Begin a room's line anew and make it so long, as the store would have it after as many joins."""
+    room(name, "POST", "/reset", {"confirm": name})
     store = redis.Redis(unix_socket_path=socket)
     store.hset(line_key(name), "n", length)
     store.close()
-    while room(name)["issued"] != length:
+    for _ in range(100):
+        if room(name)["issued"] == length:
+            return
         time.sleep(0.1)
+    raise SystemExit(f"the room {name} does not have {length} in line")
 
 
 def plain_proxy() -> None:

@@ -154,12 +154,12 @@ class Line:
         """How many stand before a place: the number people see."""
         if place <= self.pointer:
             return 0
-        before = sum(era.last for era in self.eras if era.number < place.era)
+        before = sum([era.last for era in self.eras if era.number < place.era])
         return max(before - self.now_serving + place.position - 1, 0)
 
     def rank(self, place: Place) -> int:
         """A place's number over all eras of its generation: what people see, unbroken by a restart of the store."""
-        from_there_on = sum(era.last for era in self.eras if era.number >= place.era)
+        from_there_on = sum([era.last for era in self.eras if era.number >= place.era])
         return self.issued - from_there_on + place.position
 
     def served_at(self, place: Place) -> float:

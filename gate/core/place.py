@@ -4,6 +4,7 @@ import hashlib
 from typing import NamedTuple
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TWO_LETTERS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
 # Guests of the house (staff, press) hold places of an era before every real one: always served, never in the line.
@@ -26,8 +27,7 @@ def reference(place: Place, nonce: str) -> str:
     """What a visitor reads to support: the position and four letters that a guess would get wrong."""
     seed = f"{place.generation}:{place.era}:{nonce}:{place.position}".encode()
     digest = int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest())
-    a, b, c, d = digest >> 15 & 31, digest >> 10 & 31, digest >> 5 & 31, digest & 31
-    return f"{place.position}-{_CROCKFORD[a]}{_CROCKFORD[b]}{_CROCKFORD[c]}{_CROCKFORD[d]}"
+    return f"{place.position}-{_TWO_LETTERS[digest >> 10 & 1023]}{_TWO_LETTERS[digest & 1023]}"
 
 
 def pass_id(place: Place, nonce: str) -> str:

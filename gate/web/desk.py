@@ -125,7 +125,11 @@ class Desk:
     def first_pre(self, texts: Iterable[str]) -> PreTicket | None:
         """The first good pre-ticket of some."""
         tokens, now = self._tokens(), self._now()
-        return next((pre for text in texts if (pre := tokens.read_pre_ticket(text, self.room.name, now))), None)
+        for text in texts:
+            pre = tokens.read_pre_ticket(text, self.room.name, now)
+            if pre is not None:
+                return pre
+        return None
 
     def mint_pre(self) -> str:
         """A pre-ticket of a serial not used before in its stretch of time."""

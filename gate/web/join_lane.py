@@ -57,6 +57,8 @@ class JoinLane:
         self._scheme_of = scheme_of
         self._head_bytes = min(head_bytes, _HEAD_BYTES_MAX)
         self._headers_max = headers
+        self._loop = asyncio.get_running_loop()
+        self._outbox: list[tuple[Client, bytes]] = []
         self._known: Recent[bytes, str] = Recent(_KNOWN_MAX)
         self.closed = False
         self._counters = {
@@ -90,6 +92,22 @@ class JoinLane:
             return Joining(self, desk, scheme, pre, data, client)
         except RefusalError:
             return None  # too many wait for the store: the ordinary way says so
+
+    def send(self, client: Client, answer: bytes) -> None:
+        """Send an answer, together with those of all who shared the store's call.
+
+        One after another without work in between: each write that finds its reader asleep costs as much as the answer.
+        """
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append((client, answer))
+
+    def _flush(self) -> None:
+        answers, self._outbox = self._outbox, []
+        for client, answer in answers:
+            client.send(answer)
+        for client, _ in answers:
+            client.finished(close=self.closed)
 
     def tell(self, told: Told, desk: Desk) -> bytes:
         """The whole answer, counted."""
@@ -182,5 +200,4 @@ class Joining:
             told = tell_pending(self._desk, self._scheme, retry_after=1)
         else:
             told = tell_new(self._desk, self._scheme, dealt.place, dealt.nonce)
-        self._client.send(self._lane.tell(told, self._desk))
-        return self._client.finished(close=self._lane.closed)
+        return self._lane.send(self._client, self._lane.tell(told, self._desk))

@@ -26,18 +26,18 @@ def status_document(desk: Desk, holdings: Holdings) -> dict[str, Any]:
     }
     if held is None or line is None:
         return document
-    wait = wait_range(line, held.place)
-    return document | {
-        "position": held.place.position,
-        "number": line.rank(held.place),
-        "ahead": line.ahead(held.place),
-        "wait": {"low": wait.low, "high": wait.high} if wait else None,
-        "generation": held.place.generation,
-        "era": held.place.era,
-        "reference": reference(held.place, held.nonce),
-        "kept_until": held.expires,
-        "claim_within": round(desk.room.claim_within),
-    }
+    place = held.place
+    wait = wait_range(line, place)
+    document["position"] = place.position
+    document["number"] = line.rank(place)
+    document["ahead"] = line.ahead(place)
+    document["wait"] = {"low": wait.low, "high": wait.high} if wait else None
+    document["generation"] = place.generation
+    document["era"] = place.era
+    document["reference"] = reference(place, held.nonce)
+    document["kept_until"] = held.expires
+    document["claim_within"] = round(desk.room.claim_within)
+    return document
 
 
 def _word(line: Line | None, holdings: Holdings) -> str:
