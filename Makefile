@@ -33,12 +33,12 @@ lint: $(VENV)/.test-ready  ## what `test` checks of the text
 format: $(VENV)/.test-ready
 	$(BIN)/python -m ruff format .
 
-bench: $(VENV)/.test-ready  ## release accuracy and tuning with three gates on one store, and store memory a visitor
+bench: $(VENV)/.test-ready  ## release accuracy, tuning, store memory; then nginx, HAProxy and the gate side by side, into docs/benchmarks.md
 	$(BIN)/python loadtests/release_accuracy.py
 	$(BIN)/python loadtests/tuning.py
 	$(BIN)/python loadtests/store_memory.py
 	$(BIN)/python loadtests/store_memory.py --claim
-	$(BIN)/python loadtests/compare.py
+	$(BIN)/python loadtests/compare.py --out docs/benchmarks.md
 
 lock:  ## pin dependencies anew; the lock names no registry
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
