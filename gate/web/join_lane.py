@@ -58,7 +58,7 @@ class JoinLane:
         self._head_bytes = min(head_bytes, _HEAD_BYTES_MAX)
         self._headers_max = headers
         self._loop = asyncio.get_running_loop()
-        self._outbox: list[tuple[Client, bytes]] = []
+        self._outbox: list[tuple[Client, bytes, bool]] = []
         self._known: Recent[bytes, str] = Recent(_KNOWN_MAX)
         self.closed = False
         self._counters = {
@@ -85,7 +85,7 @@ class JoinLane:
             return None
         pre = desk.first_pre(jar.values(cookies, "pre"))
         if pre is None:
-            return self.tell(tell_pending(desk, scheme), desk)
+            return self._tell(tell_pending(desk, scheme), desk)
         if desk.joins.may_admit():
             return None
         try:
@@ -93,23 +93,23 @@ class JoinLane:
         except RefusalError:
             return None  # too many wait for the store: the ordinary way says so
 
-    def send(self, client: Client, answer: bytes) -> None:
-        """Send an answer, together with those of all who shared the store's call.
+    def answer(self, client: Client, told: Told, desk: Desk) -> None:
+        """Answer who was under way, together with all who shared the store's call.
 
         One after another without work in between: each write that finds its reader asleep costs as much as the answer.
         """
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        self._outbox.append((client, answer))
+        self._outbox.append((client, self._tell(told, desk), self.closed))
 
     def _flush(self) -> None:
         answers, self._outbox = self._outbox, []
-        for client, answer in answers:
+        for client, answer, _ in answers:
             client.send(answer)
-        for client, _ in answers:
-            client.finished(close=self.closed)
+        for client, _, close in answers:
+            client.finished(close=close)
 
-    def tell(self, told: Told, desk: Desk) -> bytes:
+    def _tell(self, told: Told, desk: Desk) -> bytes:
         """The whole answer, counted."""
         self._counters[desk.room.name]["pending" if told.status == HTTPStatus.ACCEPTED else "dealt"]()
         return told.render(close=self.closed)
@@ -200,4 +200,4 @@ class Joining:
             told = tell_pending(self._desk, self._scheme, retry_after=1)
         else:
             told = tell_new(self._desk, self._scheme, dealt.place, dealt.nonce)
-        return self._lane.send(self._client, self._lane.tell(told, self._desk))
+        return self._lane.answer(self._client, told, self._desk)
