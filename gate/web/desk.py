@@ -134,11 +134,15 @@ class Desk:
     def mint_pre(self) -> str:
         """A pre-ticket of a serial not used before in its stretch of time."""
         now = self._now()
-        bucket = int(now) // PRE_BUCKET_SECONDS
-        if bucket != self._serial_bucket:
-            self._serial, self._serial_bucket = 0, bucket
+        issued = int(now)
+        # The clock follows the store's and may step back a little; a stretch that was left is not begun anew, since
+        # its first serials are spent.
+        if 0 < self._serial_bucket * PRE_BUCKET_SECONDS - now < LEEWAY_SECONDS / 2:
+            issued = self._serial_bucket * PRE_BUCKET_SECONDS
+        if issued // PRE_BUCKET_SECONDS != self._serial_bucket:
+            self._serial, self._serial_bucket = 0, issued // PRE_BUCKET_SECONDS
         self._serial += 1
-        return self._tokens().mint_pre_ticket(self.room.name, PreTicket(self._gate_id, int(now), self._serial), now)
+        return self._tokens().mint_pre_ticket(self.room.name, PreTicket(self._gate_id, issued, self._serial), now)
 
     def read_ticket(self, text: str) -> Ticket | None:
         """The ticket a text proves, whatever it is worth by now."""
