@@ -68,6 +68,22 @@ class EchoOrigin:
         )
 
 
+class BytesOrigin:
+    """A TCP server that speaks as its `_serve` does, in bytes of its own choice."""
+
+    async def __aenter__(self) -> "Any":
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+        await self.server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
 @dataclass
 class Running:
     """A gate that runs in this process."""

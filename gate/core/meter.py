@@ -124,7 +124,7 @@ class Meter:
         return count
 
     def observer(self, family: Timing, label: str = "") -> Callable[[float], None]:
-        """The same as `observe` for one series that is observed very often."""
+        """What `observe` does, for one series that is observed very often."""
         cells, start = self._cells, self._layout.timings[family, "", label]
         total = start + len(BOUNDS_SECONDS) + 1
 
@@ -136,9 +136,7 @@ class Meter:
 
     def observe(self, family: Timing, seconds: float, label: str = "") -> None:
         """One more that took this long."""
-        start = self._layout.timings[family, "", label]
-        self._cells[start + bisect_left(BOUNDS_SECONDS, seconds)] += 1
-        self._cells[start + len(BOUNDS_SECONDS) + 1] += seconds
+        self.observer(family, label)(seconds)
 
     def read(self) -> "Reading":
         """All that was counted so far."""

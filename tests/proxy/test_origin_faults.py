@@ -5,24 +5,15 @@ import socket
 
 from aiohttp import web as server
 
-from tests.harness import PAGE, head, raw
+from tests.harness import PAGE, BytesOrigin, head, raw
 
 
-class RawOrigin:
+class RawOrigin(BytesOrigin):
     """A TCP server that answers with given bytes, one list entry a connection."""
 
     def __init__(self, *scripts):
         self.scripts = list(scripts)
         self.heads = []
-
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
-        await self.server.wait_closed()
 
     async def _serve(self, reader, writer):
         script = self.scripts.pop(0) if self.scripts else []

@@ -1,20 +1,5 @@
 """Every test of this folder runs twice: with the lanes, and with everything by the ordinary way."""
 
-import pytest
+from tests.ways import pytest_generate_tests, way
 
-from gate.web.lanes import Lanes
-
-
-def pytest_generate_tests(metafunc):
-    """Both ways; but a file about a lane compares the two itself."""
-    both = ["lanes"] if metafunc.module.__name__.endswith("_lane") else ["lanes", "ordinary"]
-    if "way" in metafunc.fixturenames:
-        metafunc.parametrize("way", both, indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def way(request, monkeypatch):
-    """What is answered does not depend on who answers it."""
-    if request.param == "ordinary":
-        monkeypatch.setattr(Lanes, "take", lambda *_: None)
-    return request.param
+__all__ = ["pytest_generate_tests", "way"]

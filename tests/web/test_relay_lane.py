@@ -8,26 +8,18 @@ import re
 import pytest
 
 from gate.keyfile import read
-from tests.harness import PAGE
+from tests.harness import PAGE, BytesOrigin
 from tests.web.both_ways import BothWays, talk, without_time
 from tests.web.test_poll_lane import ODD
 
 QUIET_SECONDS = 0.1
 
 
-class ScriptedOrigin:
+class ScriptedOrigin(BytesOrigin):
     """Answers every request on a connection with the bytes (or pauses, in seconds) a test has set."""
 
     def __init__(self):
-        self.steps, self.heads, self.opened, self.closed = [b""], [], 0, 0
-
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
+        self.steps, self.heads, self.opened = [b""], [], 0
 
     async def _serve(self, reader, writer):
         self.opened += 1
@@ -45,7 +37,6 @@ class ScriptedOrigin:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self.closed += 1
             writer.close()
 
 
