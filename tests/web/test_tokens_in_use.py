@@ -240,7 +240,7 @@ async def test_a_ticket_is_made_anew_past_half_of_its_life(start_gate, new_brows
 
 async def test_a_used_ticket_is_dead(start_gate, new_browser, room_name, web):
     """Its visit ended: claim says `ticket-used` and clears it, join deals a new place."""
-    running = await start_gate(mode="hold")
+    running = await start_gate(mode="hold", release_rate=1_000)
     visitor = new_browser(running)
     await visitor.join(room_name)
     ticket = {"Cookie": f"gate_ticket_{room_name}={visitor.cookies()[f'gate_ticket_{room_name}']}"}
