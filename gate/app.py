@@ -57,7 +57,7 @@ class Gate:
             await self._first_tick()
             self._work(stack, parts.ticker.run, parts.keys.run)
             if doors.admin is not None:
-                self.control = Control(parts, fleet or Fleet([parts.meter.read], parts.hears_all), self.listen)
+                self.control = Control(parts, fleet or Fleet([parts.meter.read], parts.readiness), self.listen)
                 self.admin_listen = place_of(doors.admin)
                 stack.push_async_callback(self.control.stop)
                 await self.control.start(doors.admin)

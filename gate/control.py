@@ -25,6 +25,7 @@ from gate.admin.watch import Sources, Watch
 from gate.canary import Canary
 from gate.core.meter import Reading
 from gate.core.place import Place
+from gate.core.readiness import Readiness
 from gate.core.room import host_matches
 from gate.loop import every
 from gate.operations import RoomOperations
@@ -49,7 +50,8 @@ class Fleet:
     """The processes that serve visitors, as the admin side sees them."""
 
     meters: Sequence[Callable[[], Reading]]
-    is_ready: Callable[[], bool]
+    readiness: Callable[[], Readiness]
+    """Whether visitors can be served."""
     counts: Callable[[], tuple[int, int, int]] = field(default=lambda: (1, 1, 0))
     trends: Trends = field(default_factory=Trends)
     """What was drawn so far; a reload hands it on."""
@@ -60,10 +62,6 @@ class Fleet:
         for meter in self.meters:
             total = total + meter()
         return total
-
-    def ready(self) -> bool:
-        """Whether visitors can be served."""
-        return self.is_ready()
 
     def workers(self) -> tuple[int, int, int]:
         """How many serve, how many should, how many were replaced."""
@@ -90,6 +88,7 @@ class Control:
                 live=parts.live,
                 fleet=fleet,
                 now=now,
+                skew=lambda: parts.connection.clock.skew,
                 count_active=parts.active.count,
                 record=parts.store.record,
                 canary=self.canary.numbers,

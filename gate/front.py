@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gate.core.errors import Reason
 from gate.core.meter import Count, Meter
+from gate.core.readiness import Readiness
 from gate.loop import every
 from gate.parts import Parts
 from gate.proxy.limits import Limits
@@ -40,16 +41,16 @@ class Front:
     """One process's public side. `start` it, `drain` it, `stop` it; each once."""
 
     def __init__(self, parts: Parts) -> None:
-        config, gate_id = parts.config, secrets.token_hex(4)
+        config, clock, gate_id = parts.config, parts.connection.clock, secrets.token_hex(4)
         self._parts = parts
         self._pool, self._origin = _ways_to_origin(config, parts.meter)
-        now = parts.connection.clock.now
         self.desks = {
-            room.name: Desk(room, parts.keys.tokens, parts.store, now, gate_id, parts.active) for room in config.rooms
+            room.name: Desk(room, parts.keys.tokens, parts.store, clock, gate_id, parts.active, parts.owed)
+            for room in config.rooms
         }
         assets, root = Assets(), static_root()
         catalogues = load_catalogues(root)
-        visitors = Visitors(self.desks, assets, self.ready, parts.meter)
+        visitors = Visitors(self.desks, assets, self.readiness, parts.meter)
         sight = Sight(config.rooms, self.desks, Trust(config.server["trusted_proxies"], config.server["public_scheme"]))
         self._lanes = _lanes(parts, self.desks, sight, visitors, self._pool)
         self._gatekeeper = Gatekeeper(
@@ -64,9 +65,9 @@ class Front:
         self._runner: web.ServerRunner | None = None
         self._sites: list[web.BaseSite] = []
 
-    def ready(self) -> bool:
-        """Whether this process can serve, and is not on its way out for good."""
-        return not self._leaving and self._parts.hears_all()
+    def readiness(self) -> Readiness:
+        """Whether visitors may be sent here; not where this process is on its way out for good."""
+        return Readiness.NOT_READY if self._leaving else self._parts.readiness()
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         """Serve on these sockets."""

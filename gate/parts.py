@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from gate.core.meter import Meter
+from gate.core.readiness import Readiness
 from gate.keyfile import load_or_make
 from gate.keywatch import KeyWatch
 from gate.settings import Config
 from gate.store.active import ActivePasses
+from gate.store.backends import StoreTls
 from gate.store.connection import Connection
 from gate.store.live import Live
+from gate.store.owed import Owed
 from gate.store.rooms import RoomStore
 from gate.ticker import Ticker
 
@@ -27,10 +30,14 @@ class Parts:
     store: RoomStore
     ticker: Ticker
     active: ActivePasses
+    owed: Owed
 
-    def hears_all(self) -> bool:
-        """Whether every room was heard of within its lease."""
-        return all(self.live.silent_for(room.name) < room.lease for room in self.config.rooms)
+    def readiness(self) -> Readiness:
+        """Whether visitors may be sent here: not before every room was heard of once."""
+        names = [room.name for room in self.config.rooms]
+        if any(self.live.line(name) is None for name in names):
+            return Readiness.NOT_READY
+        return Readiness.DEGRADED if any(self.live.store_away(name) for name in names) else Readiness.READY
 
 
 def make_parts(config: Config, store_url: str, meter: Meter | None = None) -> Parts:
@@ -41,7 +48,8 @@ def make_parts(config: Config, store_url: str, meter: Meter | None = None) -> Pa
     """
     meter = meter or Meter(room.name for room in config.rooms)
     ring = load_or_make(config.keys_file, config.algorithm)
-    connection, live = Connection(store_url, meter=meter), Live()
+    tls = StoreTls(config.store["ca"], config.store["cert"], config.store["key"])
+    connection, live = Connection(store_url, tls=tls, meter=meter), Live()
     fresh = connection.clock.now() * 1000 - ring.created_ms < _FRESH_MS
     store = RoomStore(
         connection,
@@ -50,6 +58,7 @@ def make_parts(config: Config, store_url: str, meter: Meter | None = None) -> Pa
         fresh=fresh,
         record_life=config.store["record_life"],
     )
+    owed = Owed(store)
     return Parts(
         config=config,
         meter=meter,
@@ -57,6 +66,7 @@ def make_parts(config: Config, store_url: str, meter: Meter | None = None) -> Pa
         connection=connection,
         live=live,
         store=store,
-        ticker=Ticker(store, config.rooms, connection.clock.now),
+        ticker=Ticker(store, config.rooms, connection.clock.now, owed),
+        owed=owed,
         active=ActivePasses(connection, config.rooms),
     )

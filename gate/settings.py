@@ -17,7 +17,7 @@ from gate.core.room import Bypass, Looks, Mode, PollRule, Room
 from gate.setting_table import TABLE, Setting
 
 # Part of the contract, built later: named so that the refusal can say so.
-_LATER = {("room", "max_active"), ("room", "store_outage"), ("room", "bind")}
+_LATER = {("room", "max_active"), ("room", "bind")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from gate.admin.trends import Trends
 from gate.app import Doors, Gate
 from gate.control import Fleet
 from gate.core.meter import Reading
+from gate.core.readiness import Readiness
 from gate.crew import LOOK_SECONDS, Crew
 from gate.loop import cancelled, every, new_event_loop
 from gate.settings import Config
@@ -146,7 +147,7 @@ class _Supervisor:
         gate = Gate(config, self._store_url)
         self._offices.append(gate.parts.meter.read)
         meters = [*self._offices, self._crew.read]
-        fleet = Fleet(meters, lambda: self._ready(gate), self._crew.counts, self._trends)
+        fleet = Fleet(meters, lambda: self._readiness(gate), self._crew.counts, self._trends)
         admin = self._doors.admin
         assert admin is not None  # noqa: S101  (bound before anything else)
         async with contextlib.AsyncExitStack() as stack:
@@ -157,8 +158,9 @@ class _Supervisor:
         if self._office is not None:
             await self._office.aclose()
 
-    def _ready(self, gate: Gate) -> bool:
-        return not self._stopping and self._crew.counts()[0] > 0 and gate.parts.hears_all()
+    def _readiness(self, gate: Gate) -> Readiness:
+        serves = not self._stopping and self._crew.counts()[0] > 0
+        return gate.parts.readiness() if serves else Readiness.NOT_READY
 
     def _settled(self, config: Config) -> Config:
         """The configuration with all that cannot change as it was at the start, and the addresses really had."""

@@ -15,11 +15,13 @@ from gate.core.record import Note, compose
 from gate.core.release import plan, settle
 from gate.core.room import Mode, Room
 from gate.store.connection import StoreUnavailableError
+from gate.store.owed import Owed
 from gate.store.room_settings import Settings, changed_since, configured, current
 from gate.store.rooms import RoomStore
 
 TICK_SECONDS = 0.1
 _RACES_MAX = 20
+_SKEW_SECONDS = 5.0
 CONFIGURATION = "configuration"
 log = logging.getLogger("gate.ticker")
 
@@ -31,11 +33,15 @@ class LostRaceError(Exception):
 class Ticker:
     """Keeps the rooms of one gate moving and their snapshots fresh."""
 
-    def __init__(self, store: RoomStore, rooms: tuple[Room, ...], now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: RoomStore, rooms: tuple[Room, ...], now: Callable[[], float], owed: Owed | None = None
+    ) -> None:
         self._store = store
+        self._owed = Owed(store) if owed is None else owed
         self._rooms = rooms
         self._now = now
         self._away: set[str] = set()
+        self._skewed = False
         self._changing: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
@@ -53,13 +59,26 @@ class Ticker:
         line = live.line(room.name)
         if line is None or not live.is_open(room.name):
             # An emptied store is given back what operators had set, not what the file says.
-            line = await self._store.open(room, current(line) if line else configured(room))
+            ruled = live.ruled(room.name)
+            line = await self._store.open(
+                room, current(ruled) if ruled else configured(room), ruled.revision if ruled else 0
+            )
             line = await self._apply_configured(room, line)
         advance = plan(line, self._now(), lease=room.lease)
         await self._store.advance(line, advance if advance.changes(line, room.lease) else None)
+        if live.lacks(room.name):
+            await self._heal(room)
+        await self._owed.pay(room.name)
         line = live.line(room.name) or line
         if live.deny_list_is_stale(room.name):
             live.set_denied(room.name, await self._store.denied(room.name), line.denied_revision)
+
+    async def _heal(self, room: Room) -> None:
+        """The store has gone back behind what this gate knows: it is told, and given operators' last word again."""
+        ruled = self._store.live.ruled(room.name)
+        log.warning("store lost numbers", extra={"room": room.name})
+        settings, revision = (current(ruled), ruled.revision) if ruled else (configured(room), 0)
+        await self._store.open(room, settings, revision)
 
     async def change(self, room: Room, amend: Callable[[Settings], Settings], *, actor: str, seed: str = "") -> Line:
         """Set rate, burst, mode, limit and message, settling what the old values still owe; the line after it.
@@ -120,13 +139,23 @@ class Ticker:
         except Exception as error:  # the loop goes on, whatever one turn met
             if not isinstance(error, (StoreUnavailableError, LostRaceError)):
                 log.exception("fault", exc_info=error)
+            if self._store.live.fails(room.name):
+                self._store.live.run_ahead(room.name, self._now(), room.lease)
             if room.name not in self._away and self._store.live.store_away(room.name):
                 self._away.add(room.name)
                 log.warning("store away", extra={"room": room.name, "cause": str(error) or "lost race"})
         else:
+            self._mind_clock()
             if room.name in self._away:
                 self._away.discard(room.name)
                 log.info("store back", extra={"room": room.name})
+
+    def _mind_clock(self) -> None:
+        """Nothing here goes by this machine's own clock, but logs do: where it is far off, that is told once."""
+        skewed = abs(self._store.clock_skew) > _SKEW_SECONDS
+        if skewed and not self._skewed:
+            log.warning("clock skewed", extra={"seconds": round(self._store.clock_skew, 1)})
+        self._skewed = skewed
 
     async def leave_mark(self) -> None:
         """Tell the store that this writer goes in good order."""

@@ -22,6 +22,9 @@ _HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _TEXT_LENGTH_MAX = 500
+_STORE_URL = re.compile(
+    r"rediss?://[^\s/]*.*|unix://\S+|rediss?\+sentinel://[^\s/]+/[^\s/?]+.*|rediss?\+cluster://[^\s/]+.*"
+)
 
 rate = parse_rate
 
@@ -202,9 +205,13 @@ def optional_url(raw: Any) -> str:
 
 def store_url(raw: Any) -> str:
     """A store's address; empty for the embedded one."""
-    if raw and not str(raw).startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH, or empty for the embedded store")
-    return str(raw)
+    text = str(raw or "")
+    if text and not _STORE_URL.fullmatch(text):
+        raise ValueError(
+            "redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH, redis+sentinel://HOST:PORT,.../SERVICE, "
+            "redis+cluster://HOST:PORT,... or empty for the embedded store"
+        )
+    return text
 
 
 def verify(raw: Any) -> bool | str:

@@ -191,6 +191,7 @@
     failures = 0;
     at("offline").hidden = true;
     if (fresh.mode === "off") return enter();
+    testify(fresh);
     if (!pointer || newer(fresh, pointer) > 0) pointer = fresh;
     else if (newer(fresh, pointer) === 0 && fresh.time >= pointer.time) pointer = fresh;
     if (pointer.generation > place.generation) return startOver();
@@ -198,6 +199,18 @@
     if (clock() > place.anewAt) return join();
     render();
     again(pollSeconds());
+  }
+
+  // The line was restored without our ticket: the gate is shown it once, while it still waits for such. At a random
+  // moment in the first half of that time, so that all who were lost do not come at once.
+  function testify(fresh) {
+    if (!fresh.hold_until || testify.done === fresh.hold_until || fresh.generation !== place.generation) return;
+    const ends = [[fresh.era, fresh.issued], ...fresh.eras];
+    const known = place.era < fresh.era || ends.some(([era, last]) => era === place.era && place.position <= last);
+    const left = fresh.hold_until - fresh.time;
+    if (known || left <= 0) return;
+    testify.done = fresh.hold_until;
+    setTimeout(() => call("status", "GET").catch(() => {}), (Math.random() * left * 1000) / 2);
   }
 
   function startOver() {

@@ -55,6 +55,7 @@ class Now:
     restarts: int
     store_up: bool
     canary: dict[str, float] = field(default_factory=dict)
+    clock_skew_seconds: float = 0.0
 
 
 class Metrics(Collector):
@@ -77,6 +78,8 @@ class Metrics(Collector):
         yield _gauge("gate_workers_wanted", "Worker processes that should.", (), [((), now.workers_wanted)])
         yield _counter("gate_worker_restarts", "Workers that died and were replaced.", (), [((), now.restarts)])
         yield _gauge("gate_store_up", "Whether the store answers.", (), [((), now.store_up)])
+        skew = "Seconds by which this machine's clock is ahead of the store's."
+        yield _gauge("gate_clock_skew_seconds", skew, (), [((), now.clock_skew_seconds)])
         yield from _of_rooms(now.rooms)
         yield from _of_counts(now.reading)
         yield from _of_timings(now.reading)
@@ -107,6 +110,7 @@ def _of_rooms(rooms: tuple[RoomNow, ...]) -> Iterator[Metric]:
     yield each("gate_generation", "The line's life, as the millisecond it began.", lambda room: room.line.generation)
     yield each("gate_era", "The era being served.", lambda room: room.line.serving.number)
     yield each("gate_revision", "Raised by every change of settings.", lambda room: room.line.revision)
+    yield each("gate_eras", "Reigns of the store that people in line come from.", lambda room: len(room.line.eras))
     yield each("gate_store_silent_seconds", "Since the store last spoke of the room.", lambda room: room.silent_seconds)
     modes: Rows = [((room.line.room, mode.value), float(room.line.mode is mode)) for room in rooms for mode in Mode]
     yield _gauge("gate_mode", "1 for the mode the room is in.", ("room", "mode"), modes)

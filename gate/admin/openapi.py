@@ -115,7 +115,7 @@ _SCHEMAS: dict[str, Schema] = {
         time=_NUMBER,
         ready={"type": "boolean"},
         workers=_exactly(serving=_WHOLE, wanted=_WHOLE, restarts=_WHOLE),
-        store=_exactly(up={"type": "boolean"}, silent=_NUMBER),
+        store=_exactly(up={"type": "boolean"}, silent=_NUMBER, skew=_NUMBER),
         service=_OBJECT,
         canary=_OBJECT,
         rooms={"type": "array", "items": {"$ref": "#/components/schemas/Room"}},

@@ -75,8 +75,8 @@ class _GateRoutes:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """The gate can serve."""
-        ready = self._watch.fleet.ready()
-        return web.Response(status=200 if ready else 503, text="ok\n" if ready else "not ready\n", headers=_PLAIN)
+        readiness = self._watch.fleet.readiness()
+        return web.Response(status=readiness.status, text=readiness.text, headers=_PLAIN)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """For Prometheus."""

@@ -15,6 +15,7 @@ from gate.admin.metrics import Now, RoomNow
 from gate.admin.trends import Sample, Service, Trends
 from gate.core.line import Line
 from gate.core.meter import Reading
+from gate.core.readiness import Readiness
 from gate.store.connection import StoreUnavailableError
 from gate.store.live import Live
 from gate.store.rooms import RecordPage
@@ -29,7 +30,8 @@ class Fleet(Protocol):
     def read(self) -> Reading:
         """The counts of all of them, also of those that have died."""
 
-    def ready(self) -> bool:
+    @property
+    def readiness(self) -> Callable[[], Readiness]:
         """Whether visitors can be served."""
 
     def workers(self) -> tuple[int, int, int]:
@@ -44,6 +46,7 @@ class Sources:
     live: Live
     fleet: Fleet
     now: Callable[[], float]
+    skew: Callable[[], float]
     count_active: Callable[[str, int, float], Awaitable[int]]
     record: Callable[..., Awaitable[RecordPage]]
     canary: Callable[[], dict[str, float]]
@@ -103,9 +106,9 @@ class Watch:
         lines = [line for name in self._sources.rooms if (line := self._sources.live.line(name)) is not None]
         return {
             "time": round(self._sources.now(), 3),
-            "ready": self.fleet.ready(),
+            "ready": self.fleet.readiness() is not Readiness.NOT_READY,
             "workers": {"serving": alive, "wanted": wanted, "restarts": restarts},
-            "store": {"up": self._store_up(), "silent": self._silent()},
+            "store": self._store(),
             "service": service_document(self._service),
             "canary": self._sources.canary(),
             "rooms": [self.room(line) for line in lines],
@@ -130,7 +133,8 @@ class Watch:
             for name in self._sources.rooms
             if (line := live.line(name)) is not None
         )
-        return Now(self.fleet.read(), rooms, alive, wanted, restarts, self._store_up(), self._sources.canary())
+        up, skew = self._store_up(), self._sources.skew()
+        return Now(self.fleet.read(), rooms, alive, wanted, restarts, up, self._sources.canary(), skew)
 
     async def _active(self, line: Line, now: float) -> int:
         """Passes alive; what was known before while the store is away."""
@@ -141,6 +145,9 @@ class Watch:
                 pass
         last = self._trends.last(line.room)
         return last.active if last else 0
+
+    def _store(self) -> dict[str, Any]:
+        return {"up": self._store_up(), "silent": self._silent(), "skew": round(self._sources.skew(), 3)}
 
     def _store_up(self) -> bool:
         return not any(self._sources.live.store_away(name) for name in self._sources.rooms)

@@ -46,6 +46,8 @@ class Facts:
     """Holds a good pass of another room of the same host."""
     showed_bad: Reason | None = None
     """Showed a token that proves nothing, and no better one."""
+    outage_open: bool = False
+    """The store is away, and the room lets newcomers in meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class Newcomer:
 
 
 @dataclass(frozen=True, slots=True)
+class LetIn:
+    """Let a newcomer in without a place in line: the store is away, and the room is configured so."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShowPage:
     """Answer with the waiting page, at the ticket's place if there is one."""
 
@@ -86,7 +93,7 @@ class Refuse:
     status: int | None = None
 
 
-Decision = Forward | Claim | Newcomer | ShowPage | Refuse
+Decision = Forward | Claim | Newcomer | LetIn | ShowPage | Refuse
 
 
 def decide(facts: Facts, room: Room, line: Line | None, now: float) -> Decision:
@@ -98,7 +105,7 @@ def decide(facts: Facts, room: Room, line: Line | None, now: float) -> Decision:
     if facts.early_data and facts.method not in SAFE_METHODS:
         return Refuse(Reason.TOO_EARLY)
     if line is None:
-        return Refuse(Reason.STORE_UNAVAILABLE)
+        return Forward() if facts.outage_open else Refuse(Reason.STORE_UNAVAILABLE)
     if line.mode is Mode.OFF:
         return Forward()
     if facts.admission is not None:
@@ -113,7 +120,8 @@ def decide(facts: Facts, room: Room, line: Line | None, now: float) -> Decision:
 
 def pass_standing(admission: Pass, room: Room, line: Line, method: str, now: float) -> Standing:
     """What a validly signed pass is worth now."""
-    if admission.place.generation != line.generation or admission.issued_at > now + LEEWAY_SECONDS:
+    # One that seems to come from the future is good: we signed it, and some clock has stepped back since.
+    if admission.place.generation != line.generation:
         return Standing.OVER
     if now <= min(admission.expires + LEEWAY_SECONDS, admission.cap):
         worn = admission.expires < admission.cap and admission.expires - now < room.pass_life / 2
@@ -125,12 +133,12 @@ def pass_standing(admission: Pass, room: Room, line: Line, method: str, now: flo
     return Standing.OVER if method in SAFE_METHODS else Standing.LAST
 
 
-def good_span(admission: Pass, room: Room) -> tuple[float, float]:
-    """From when to when (Unix seconds, both included) `pass_standing` calls a pass good in its own generation."""
+def good_until(admission: Pass, room: Room) -> float:
+    """Until when (Unix seconds, included) `pass_standing` calls a pass good in its own generation."""
     until = min(admission.expires + LEEWAY_SECONDS, admission.cap)
     if admission.expires < admission.cap:
         until = min(until, admission.expires - room.pass_life / 2)
-    return admission.issued_at - LEEWAY_SECONDS, until
+    return until
 
 
 def ticket_standing(ticket: Ticket, room: Room, line: Line, now: float) -> Reason | None:
@@ -138,7 +146,7 @@ def ticket_standing(ticket: Ticket, room: Room, line: Line, now: float) -> Reaso
 
     `not-yet-served` is not among the answers: a ticket that waits is worth its place.
     """
-    if ticket.place.generation != line.generation or ticket.issued_at > now + LEEWAY_SECONDS:
+    if ticket.place.generation != line.generation:
         return Reason.TICKET_INVALID
     if ticket.place.era == GUEST_ERA:  # a guest's is good in its link alone
         return Reason.TICKET_INVALID
@@ -153,6 +161,8 @@ def _without_pass(facts: Facts, line: Line) -> Decision:
     opens_page = facts.kind in (Kind.NAVIGATION, Kind.FORM)
     if facts.ticket is not None and opens_page and line.served(facts.ticket.place):
         return Claim(facts.ticket)
+    if facts.ticket is None and facts.outage_open and line.mode is Mode.AUTO:
+        return LetIn()
     waits: ShowPage | Refuse
     if facts.crawler:
         waits = Refuse(Reason.MUST_WAIT, status=CRAWLER_STATUS)

@@ -144,8 +144,8 @@ class Line:
         if pointer.generation != self.generation or pointer <= self.pointer:
             return self
         eras = tuple(era for era in self.eras if era.number >= pointer.era)
-        if not eras or eras[0].number != pointer.era:
-            return self
+        if not eras or eras[0].number != pointer.era or eras[0].last < pointer.position:
+            return self  # the store has lost that era, and is told of it first (`core/evidence.py`)
         passed = sum(era.last for era in self.eras if era.number < pointer.era)
         lifted = passed + pointer.position - self.now_serving
         return replace(self, eras=eras, now_serving=pointer.position, lifted=self.lifted + lifted)

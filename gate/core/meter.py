@@ -25,6 +25,8 @@ class Way(StrEnum):
     IDLE = "idle"
     OPEN = "open"
     """By an open rule, a preflight, mode `off`, or along with another room's pass."""
+    OUTAGE = "outage"
+    """Let in without a place in line while the store was away (`store_outage = "open"`)."""
     NO_ROOM = "no-room"
     PAGE = "page"
 

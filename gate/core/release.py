@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import floor
 
 from gate.core.line import Line, release_cap
+from gate.core.place import Place
 from gate.core.room import Mode
 
 
@@ -69,6 +70,18 @@ def plan_idle(line: Line, now: float, wanted: int, *, lease: float = 10.0) -> Ad
         return None
     ahead = plan(line, now, lease=lease, extra=wanted)
     return ahead if ahead.released > 0 and ahead.era == line.newest.number else None
+
+
+def on_lease(line: Line, now: float, *, lease: float) -> Line:
+    """The line as it may be taken to be at `now` while the store is silent: the pointer goes on at the room's rate.
+
+    Not past `lease` seconds after the store was last heard, nor past what had been dealt then, nor into another era.
+    Every gate comes to the same pointer, since `at` and the pointer it was read with are the same for all.
+    """
+    ahead = plan(line, min(now, line.time + lease), lease=lease)
+    stays = ahead.era == line.serving.number
+    position = ahead.now_serving if stays else line.serving.last
+    return line.raised_to(Place(line.generation, line.serving.number, position))
 
 
 def settle(line: Line, now: float, *, rate: float, burst: float | None, mode: Mode, lease: float = 10.0) -> Advance:

@@ -71,6 +71,8 @@ class Room:
     pass_cap: float = 3_600.0
     pass_grace: float = 600.0
     lease: float = 10.0
+    store_outage: str = "hold"
+    outage_open_for: float = 300.0
     poll: PollRule = PollRule()
     waiting_status: int = 200
     bypass: tuple[Bypass, ...] = ()

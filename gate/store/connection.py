@@ -1,29 +1,40 @@
-"""The connection to the store: explicit time limits, scripts loaded once, every failure one exception.
+"""The connection to the store: scripts by their verb, limits in time, every failure one exception.
 
-redis-py's defaults would retry an INCR-like script ten times with back-off: an outage would become seconds of
-held joins and burnt numbers. Nothing here retries; callers come again on their next tick.
+Nothing here retries; callers come again on their next tick. Which stores there are is `backends.py`'s.
 """
 
+import asyncio
+import contextlib
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from gate.core.meter import Count, Meter, Timing
+from gate.store.backends import StoreTls, connect
 
 VERBS = ("open", "join", "admit", "advance", "claim", "finish", "reset", "mark", "note", "discount")
 TIMEOUT_SECONDS = 0.5
-POOL_WAIT_SECONDS = 2.0
+# The whole of a call: waiting for a free connection, asking Sentinels, following a moved slot, the answer.
+CALL_SECONDS = 1.5
+# A step of the store's clock beyond this is a leap, which `StoreClock.steady` follows at this share of real time.
+_LEAP_SECONDS = 2.0
+_SLEW = 0.1
 
 
 class StoreUnavailableError(Exception):
     """The store did not answer, or not as it should. The message carries no key, value or address."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether there was no answer at all, so that the next call would wait in vain too."""
+        return isinstance(self.__cause__, (StoreConnectionError, StoreTimeoutError, TimeoutError, OSError))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +49,65 @@ class Reply:
 
 
 class StoreClock:
-    """The store's clock as this process knows it: its own monotonic clock plus the last reply's offset."""
+    """The store's clock as this process knows it: its own monotonic clock plus the last reply's offset.
+
+    A store's clock can leap (a failover to a machine that is set wrong, an operator). `now` follows at once, since the
+    line's own times are of that clock; `steady` follows slowly, so that no leap ends anybody's ticket or pass.
+    """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = self._steady = time.time() - time.monotonic()
+        self._set_at: float | None = None
+        self.skew = 0.0
+        """Seconds by which this machine's own clock was ahead of the store's at the last reply."""
 
     def set(self, store_time: float) -> None:
         """A reply that has just come said this time (Unix seconds)."""
-        self._offset = store_time - time.monotonic()
+        own = time.monotonic()
+        self._offset = store_time - own
+        leap = self._offset - self._steady
+        if self._set_at is None or abs(leap) <= _LEAP_SECONDS:
+            self._steady = self._offset
+        else:
+            most = (own - self._set_at) * _SLEW
+            self._steady += max(-most, min(leap, most))
+        self._set_at = own
+        self.skew = time.time() - store_time
 
     def now(self) -> float:
         """Unix seconds of the store's clock."""
         return time.monotonic() + self._offset
+
+    def steady(self) -> float:
+        """The same without its leaps: what tokens are made and judged in."""
+        return time.monotonic() + self._steady
+
+    @property
+    def lead(self) -> float:
+        """Seconds by which `now` is ahead of `steady`."""
+        return self._offset - self._steady
 
 
 class Connection:
     """One pool to one store, and the scripts by their verb."""
 
     def __init__(
-        self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, pool_size: int = 64, meter: Meter | None = None
+        self,
+        url: str,
+        *,
+        tls: StoreTls | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        pool_size: int = 64,
+        meter: Meter | None = None,
     ) -> None:
         self.clock = StoreClock()
         self._meter = meter or Meter()
-        # Blocking: whoever finds all connections busy waits a moment for one instead of failing.
-        pool = BlockingConnectionPool.from_url(
-            url,
-            timeout=POOL_WAIT_SECONDS,
-            decode_responses=True,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-            max_connections=pool_size,
-            protocol=2,
-        )
-        self._redis: Redis = Redis.from_pool(pool)
+        self._redis = connect(url, tls=tls or StoreTls(), timeout_seconds=timeout_seconds, pool_size=pool_size)
+        # Whoever finds all connections busy waits a moment for one instead of failing.
+        self._turns = asyncio.Semaphore(pool_size)
         room = (files("gate.store") / "lua/room.lua").read_text()
         self._text = {verb: room + "\n" + (files("gate.store") / f"lua/{verb}.lua").read_text() for verb in VERBS}
-        self._sha: dict[str, str] = {}
+        self._sha = {verb: hashlib.sha1(text.encode()).hexdigest() for verb, text in self._text.items()}  # noqa: S324
 
     async def call(self, verb: str, keys: list[str], arguments: list[str | int | float]) -> Reply:
         """Run one verb.
@@ -84,12 +116,8 @@ class Connection:
             StoreUnavailableError: for whatever went wrong between here and an answer of the right form.
         """
         began = time.perf_counter()
-        try:
-            answer = await self._run(verb, keys, arguments)
-            reply = _read_reply(answer)
-        except (TimeoutError, RedisError, OSError, ValueError, TypeError, IndexError) as error:
-            self._meter.count(Count.STORE_ERRORS, "")
-            raise StoreUnavailableError(type(error).__name__) from error
+        async with self._turn():
+            reply = _read_reply(await self._run(verb, keys, arguments))
         self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, verb)
         self.clock.set(reply.time)
         return reply
@@ -101,14 +129,10 @@ class Connection:
     async def commands(self, all_words: Sequence[tuple[str | float, ...]], *, whole: bool = False) -> list[Any]:
         """Run plain commands in one go, `whole`: with nothing in between; the same exception as `call`."""
         began = time.perf_counter()
-        try:
-            async with self._redis.pipeline(transaction=whole) as pipeline:
-                for words in all_words:
-                    pipeline.execute_command(*words)
-                answers = list(await pipeline.execute())
-        except (TimeoutError, RedisError, OSError, ValueError) as error:
-            self._meter.count(Count.STORE_ERRORS, "")
-            raise StoreUnavailableError(type(error).__name__) from error
+        async with self._turn(), self._redis.pipeline(transaction=whole) as pipeline:
+            for words in all_words:
+                pipeline.execute_command(*words)
+            answers = list(await pipeline.execute())
         self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, "command")
         return answers
 
@@ -116,13 +140,21 @@ class Connection:
         """Close every connection of the pool."""
         await self._redis.aclose()
 
-    async def _run(self, verb: str, keys: list[str], arguments: list[str | int | float]) -> Any:
-        sha = self._sha.get(verb)
-        if sha is None:
-            sha = self._sha[verb] = await self._redis.script_load(self._text[verb])
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the pool's connections for a bounded time; whatever goes wrong is `StoreUnavailableError`."""
         try:
-            return await self._redis.evalsha(sha, len(keys), *keys, *arguments)
+            async with asyncio.timeout(CALL_SECONDS), self._turns:
+                yield
+        except (TimeoutError, RedisError, OSError, ValueError, TypeError, IndexError) as error:
+            self._meter.count(Count.STORE_ERRORS, "")
+            raise StoreUnavailableError(type(error).__name__) from error
+
+    async def _run(self, verb: str, keys: list[str], arguments: list[str | int | float]) -> Any:
+        try:
+            return await self._redis.evalsha(self._sha[verb], len(keys), *keys, *arguments)
         except NoScriptError:
+            # Once a script and server: it knows the text from then on.
             return await self._redis.eval(self._text[verb], len(keys), *keys, *arguments)
 
 

@@ -1,17 +1,19 @@
 """The live snapshot: the last line of each room, in memory. The hot path reads nothing else.
 
 Owns what a gate remembers beyond one reply: history rows, the highest pointer it has shown (it never shows a
-lower one within a generation), the highest ticket it has seen, the deny list, and when the store last answered.
+lower one within a generation), the places it knows to be dealt, the deny list, and since when the store is silent.
 """
 
 import time
 from dataclasses import dataclass, field, replace
 
+from gate.core.evidence import Evidence
 from gate.core.line import Line, Row
-from gate.core.place import Place
+from gate.core.place import GUEST_ERA, Place
+from gate.core.release import on_lease
 
 _HISTORY_ROWS_MAX = 9_000
-# After this long without an answer the store counts as away.
+# After this long without an answer the store counts as away, and people are told.
 SILENCE_SECONDS = 1.5
 # Answers of several connections may overtake one another by this much; a larger step is the store's clock going back.
 _REORDER_SECONDS = 1.0
@@ -21,10 +23,14 @@ _REORDER_SECONDS = 1.0
 class _Memory:
     line: Line | None = None
     pointer: Place | None = None
-    evidence: Place | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    ruled: Line | None = None
+    """The line in which operators had the last word, as far as this gate has heard."""
+    lacks: bool = False
     opened: bool = False
     history_seen: str = "0-0"
     heard_at: float = 0.0
+    failing_since: float | None = None
     denied: frozenset[Place] = field(default_factory=frozenset)
     denied_revision: int = 0
 
@@ -52,37 +58,81 @@ class Live:
         """The last history row this gate holds, for the scripts to send only newer ones."""
         return self._memory(room).history_seen
 
-    def evidence(self, room: str) -> Place | None:
-        """The highest place of the present generation that this gate knows to be dealt."""
+    def fails(self, room: str) -> bool:
+        """Whether the last call of the store came to nothing: until one succeeds, only the ticker asks (a breaker)."""
+        return self._memory(room).failing_since is not None
+
+    def failing_for(self, room: str) -> float:
+        """Seconds since the first call of this outage came to nothing; 0 where there is none."""
+        since = self._memory(room).failing_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def set_failing(self, room: str) -> None:
+        """A call of the store came to nothing."""
         memory = self._memory(room)
-        evidence = memory.evidence
-        return evidence if evidence and memory.line and evidence.generation == memory.line.generation else None
+        if memory.failing_since is None:
+            memory.failing_since = time.monotonic()
+
+    def run_ahead(self, room: str, now: float, lease: float) -> None:
+        """The store is silent: let the pointer go on as far as the lease allows (law 7); `now` in store time."""
+        memory = self._memory(room)
+        if memory.line is not None:
+            memory.line = on_lease(memory.line, now, lease=lease)
+            memory.pointer = memory.line.pointer
+
+    def evidence(self, room: str) -> str:
+        """What this gate knows to be dealt, as the scripts read it."""
+        return self._memory(room).evidence.text()
+
+    def has_evidence(self, room: str) -> bool:
+        """Whether this gate has heard of the room before, or seen a token of it."""
+        return bool(self._memory(room).evidence.generation)
+
+    def lacks(self, room: str) -> bool:
+        """Whether the store's last answer lacked something that this gate knows."""
+        return self._memory(room).lacks
+
+    def ruled(self, room: str) -> Line | None:
+        """The line of the last word that operators had, as far as this gate has heard."""
+        return self._memory(room).ruled
 
     def show(self, room: str, place: Place) -> None:
-        """A store's answer or a validly signed token tells of this place: the store must know at least it."""
+        """A validly signed token tells of this place: the store must know at least it."""
+        self._memory(room).evidence.note(place)
+
+    def show_served(self, room: str, place: Place) -> None:
+        """A validly signed pass tells that the pointer had come to this place."""
         memory = self._memory(room)
-        if memory.evidence is None or place > memory.evidence:
-            memory.evidence = place
+        line = memory.line
+        if place.era == GUEST_ERA or (line is not None and place <= line.pointer):
+            return
+        memory.evidence.note(place)
+        if line is not None and place.generation == line.generation:
+            memory.pointer = max(memory.pointer or line.pointer, place)
 
     def accept(self, line: Line, seen: str | None) -> Line:
-        """Take a line that has just come; returns it with all history, the pointer never lower than shown."""
+        """Take a line that has just come; returns it with all history, the pointer never lower than shown.
+
+        One that lacks what this gate knows is not taken: the store is told first (`lacks`).
+        """
         memory = self._memory(line.room)
         known = memory.line
-        memory.heard_at = time.monotonic()
-        if known is not None and line.generation < known.generation and line.time < known.time:
-            return known  # overtaken by the answer that told of a reset
+        memory.heard_at, memory.failing_since = time.monotonic(), None
+        if known is not None and _overtaken(line, known):
+            return known
+        memory.lacks = memory.evidence.lost_by(line)
+        if memory.lacks and known is not None:
+            return known
         if known is None or known.generation != line.generation:
             memory.pointer = None
         else:
-            older = line.newest.number <= known.newest.number and 0 < known.time - line.time < _REORDER_SECONDS
-            if older:
-                return known
             line = replace(line, history=_joined(known, line))
         if memory.pointer is not None:
             line = line.raised_to(memory.pointer)
         memory.pointer = max(memory.pointer or line.pointer, line.pointer)
-        if line.newest.last:
-            self.show(line.room, Place(line.generation, line.newest.number, line.newest.last))
+        memory.evidence.note_line(line)
+        if memory.ruled is None or memory.ruled.generation != line.generation or line.revision > memory.ruled.revision:
+            memory.ruled = line
         memory.history_seen = seen or memory.history_seen
         memory.line = line
         return line
@@ -104,6 +154,11 @@ class Live:
         """Whether a place was revoked."""
         denied = self._memory(room).denied
         return bool(denied) and place in denied
+
+    def deny(self, room: str, place: Place) -> None:
+        """A place was revoked here; the list as the store has it comes with one of the next ticks."""
+        memory = self._memory(room)
+        memory.denied |= {place}
 
     def deny_list_is_stale(self, room: str) -> bool:
         """Whether the store's deny list has changed since it was read."""
@@ -128,3 +183,9 @@ def _joined(known: Line, line: Line) -> tuple[Row, ...]:
     last = known.history[-1].time if known.history else -1
     fresh = tuple(row for row in line.history if row.time > last)
     return (known.history + fresh)[-_HISTORY_ROWS_MAX:] if fresh else known.history
+
+
+def _overtaken(line: Line, known: Line) -> bool:
+    """Whether a newer answer of the same life came on another connection first."""
+    same = line.generation == known.generation and line.newest.number <= known.newest.number
+    return same and 0 < known.time - line.time < _REORDER_SECONDS

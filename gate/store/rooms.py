@@ -27,6 +27,8 @@ _BITS_LIFE_SECONDS = 45 * 86_400
 _PRE_SLACK_SECONDS = 15
 RECORD_LIFE_SECONDS = 400 * 86_400.0
 RECORD_PAGE = 1_000
+# What a tick asks, ten times a second whatever the store does.
+_PROBES = ("open", "advance")
 
 
 class Dealt(NamedTuple):
@@ -71,10 +73,17 @@ class RoomStore:
         self._first_generation = first_generation
         self._fresh = fresh
 
-    async def open(self, room: Room, settings: Settings) -> Line:
-        """Make the room if it is not there, and begin an era if this reign of the store has dealt none yet."""
+    @property
+    def clock_skew(self) -> float:
+        """Seconds by which this machine's clock is ahead of the store's."""
+        return self._connection.clock.skew
+
+    async def open(self, room: Room, settings: Settings, revision: int = 0) -> Line:
+        """Make the room if it is not there, begin an era if this reign of the store has dealt none yet, and heal.
+
+        `revision` is the one that `settings` are of: a store that has gone back behind it is given them again.
+        """
         known = self.live.line(room.name)
-        ticket = self.live.evidence(room.name)
         generation = known.generation if known else self._first_generation
         began = compose(
             NO_ENTRY,
@@ -85,10 +94,9 @@ class RoomStore:
             after={"generation": generation, **asdict(settings)},
         )
         arguments: list[str | int | float] = [
+            *self._heal_arguments(room, newborn=self._fresh and not self.live.has_evidence(room.name)),
             generation,
-            *self._fence_arguments(room, newborn=self._fresh and known is None and ticket is None),
-            ticket.era if ticket else 0,
-            ticket.position if ticket else 0,
+            revision,
             self.live.history_seen(room.name),
             *self._note_arguments(began),
             *settings.fields(),
@@ -102,9 +110,7 @@ class RoomStore:
     async def join(self, room: Room, batch: Sequence[PreTicket]) -> list[Dealt]:
         """Deal a number to each of a batch, in its order."""
         names, triples = self._deal_arguments(room, batch)
-        ticket = self.live.evidence(room.name)
-        evidence = [ticket.era, ticket.position] if ticket else [0, 0]
-        reply = await self._call("join", room.name, names, [*evidence, *self._fence_arguments(room), *triples])
+        reply = await self._call("join", room.name, names, [*self._heal_arguments(room), *triples])
         return self._dealt(room.name, reply)
 
     async def admit(self, room: Room, batch: Sequence[PreTicket | None], line: Line, plan: Advance) -> list[Dealt]:
@@ -112,7 +118,7 @@ class RoomStore:
         names, triples = self._deal_arguments(room, batch)
         paid = plan.at - plan.released / line.release_rate
         arguments: list[str | int | float] = [
-            *astuple(line.read), f"{paid:.6f}", plan.era, *self._fence_arguments(room), *triples,
+            *astuple(line.read), f"{paid:.6f}", plan.era, *self._heal_arguments(room), *triples,
         ]  # fmt: skip
         reply = await self._call("admit", room.name, names, arguments)
         dealt = self._dealt(room.name, reply)
@@ -136,9 +142,11 @@ class RoomStore:
     async def claim(self, room: str, place: Place) -> int:
         """Mark a place as claimed: 1 done, 0 not served yet, -1 another generation, -2 its visit has ended."""
         names = [keys.claimed_key(room, place), keys.ended_key(room, place)]
+        line = self.live.line(room)
+        shown = (line.pointer.era, line.pointer.position) if line else (0, 0)
         arguments: list[str | int | float] = [
             place.generation, place.era, place.position,
-            keys.page_offset(place), keys.PAGE_BITS, _BITS_LIFE_SECONDS, self.live.history_seen(room),
+            keys.page_offset(place), keys.PAGE_BITS, _BITS_LIFE_SECONDS, self.live.history_seen(room), *shown,
         ]  # fmt: skip
         reply = await self._call("claim", room, names, arguments)
         self._accept(room, reply)
@@ -214,10 +222,11 @@ class RoomStore:
             return ["", "", "", ""]
         return [str(note.follows), str(note.head), note.text, self._record_ms]
 
-    def _fence_arguments(self, room: Room, *, newborn: bool = False) -> list[str | int | float]:
+    def _heal_arguments(self, room: Room, *, newborn: bool = False) -> list[str | int | float]:
         """`newborn`: as young as its keys and never heard of, so there are no old tickets to wait for."""
         hold_ms = 0 if newborn else int(room.hold_seconds * 1000)
-        return [int(self._connection.clock.now() * 1000), secrets.token_hex(8), hold_ms]
+        gate_ms = int(self._connection.clock.now() * 1000)
+        return [self.live.evidence(room.name), gate_ms, secrets.token_hex(8), hold_ms]
 
     def _deal_arguments(
         self, room: Room, batch: Sequence[PreTicket | None]
@@ -230,7 +239,7 @@ class RoomStore:
                 continue
             index = names.setdefault(keys.pre_key(room.name, pre.gate, pre.bucket), len(names) + 3)
             expires = (pre.bucket + 1) * PRE_BUCKET_SECONDS + PRE_TICKET_LIFE_SECONDS + _PRE_SLACK_SECONDS
-            triples += [index, pre.serial, expires * 1000]
+            triples += [index, pre.serial, int((expires + self._connection.clock.lead) * 1000)]
         return list(names), triples
 
     def _dealt(self, room: str, reply: Reply) -> list[Dealt]:
@@ -241,7 +250,15 @@ class RoomStore:
         return [Dealt(code, newest.number, newest.nonce, line.generation) for code in reply.extra]
 
     async def _call(self, verb: str, room: str, names: list[str], arguments: list[str | int | float]) -> Reply:
-        return await self._connection.call(verb, [keys.line_key(room), keys.history_key(room), *names], arguments)
+        """One verb, unless the store is silent and this is not the ticker's: a breaker that ticks close again."""
+        if verb not in _PROBES and self.live.fails(room):
+            raise StoreUnavailableError("silent")
+        try:
+            return await self._connection.call(verb, [keys.line_key(room), keys.history_key(room), *names], arguments)
+        except StoreUnavailableError as error:
+            if verb in _PROBES or error.silent:
+                self.live.set_failing(room)
+            raise
 
     def _accept(self, room: str, reply: Reply) -> Line:
         seen = reply.rows[-1][0] if reply.rows else None

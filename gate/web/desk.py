@@ -4,31 +4,26 @@ Owns tokens, pre-ticket serials, idle admissions and cookies of one room. Decide
 rules are `core/decision.py`'s and `core/tokens.py`'s, the numbers come from `store/joins.py`.
 """
 
+import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
-from gate.core.decision import Standing, good_span, pass_standing, ticket_standing
+from gate.core.decision import Standing, good_until, pass_standing, ticket_standing
 from gate.core.errors import Reason
 from gate.core.line import Line
 from gate.core.place import GUEST_ERA, Place
 from gate.core.room import Mode, Room
-from gate.core.tokens import (
-    LEEWAY_SECONDS,
-    PRE_BUCKET_SECONDS,
-    PRE_TICKET_LIFE_SECONDS,
-    Pass,
-    PreTicket,
-    Ticket,
-    Tokens,
-)
+from gate.core.tokens import LEEWAY_SECONDS, PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
 from gate.store.active import ActivePasses
-from gate.store.connection import StoreUnavailableError
+from gate.store.connection import StoreClock, StoreUnavailableError
 from gate.store.joins import Joins
+from gate.store.owed import Owed
 from gate.store.rooms import Dealt, RoomStore
 from gate.web.budget import Budget
 from gate.web.cookies import CookieJar
 from gate.web.holdings import Admitted, Holdings, Vouched
+from gate.web.pretickets import PreTickets
 from gate.web.shown import Shown
 
 
@@ -40,19 +35,20 @@ class Desk:
         room: Room,
         tokens: Callable[[], Tokens],
         store: RoomStore,
-        now: Callable[[], float],
+        clock: StoreClock,
         gate_id: str,
         active: ActivePasses,
+        owed: Owed,
     ) -> None:
         self.room = room
-        self.joins = Joins(store, room, now)
+        self.joins = Joins(store, room, clock.now)
         self._tokens = tokens
         self._store = store
-        self._now = now
-        self._gate_id = gate_id
+        self._clock = clock
+        self._now = clock.steady
         self._active = active
-        self._serial = 0
-        self._serial_bucket = -1
+        self._owed = owed
+        self.pretickets = PreTickets(room.name, tokens, clock.steady, gate_id)
         self._budget = Budget(room.idle_per_network)
         self._jars = {secure: CookieJar(room, secure) for secure in (False, True)}
 
@@ -67,11 +63,18 @@ class Desk:
 
     @property
     def store_away(self) -> bool:
-        """Whether the store has been silent for too long."""
-        return self._store.live.store_away(self.room.name)
+        """Whether the store is silent."""
+        return self._store.live.fails(self.room.name)
+
+    @property
+    def opens_in_outage(self) -> bool:
+        """Whether newcomers are let in because the store is away: by configuration, and not for ever."""
+        if self.room.store_outage != "open":
+            return False
+        return 0 < self._store.live.failing_for(self.room.name) <= self.room.outage_open_for
 
     def now(self) -> float:
-        """The store's clock, Unix seconds."""
+        """The store's clock, Unix seconds, without its leaps."""
         return self._now()
 
     def read(self, shown: Shown, method: str) -> Holdings:
@@ -81,7 +84,7 @@ class Desk:
         ticket, why_not = self._best_ticket(shown.tickets, line, now)
         pre = None
         if admission is None and ticket is None:
-            pre = self.first_pre(shown.pres)
+            pre = self.pretickets.first(shown.pres)
         bad = None
         if admission is None and ticket is None:
             bad = Reason.PASS_INVALID if shown.passes else why_not
@@ -107,10 +110,7 @@ class Desk:
         line = self.line
         if line is None or not line.served(ticket.place):
             return False
-        try:
-            return await self._store.has_ended(self.room.name, ticket.place)
-        except StoreUnavailableError:
-            return False
+        return await self._visit_is_over(ticket.place)
 
     def is_worn(self, ticket: Ticket) -> bool:
         """Past half of its life: to be made anew."""
@@ -121,28 +121,6 @@ class Desk:
         spare = self._best_pass(shown.passes, line, "POST", now)
         kinds = (("ticket", bool(shown.tickets)), ("pass", bool(shown.passes) and spare is None))
         return tuple(kind for kind, is_dead in kinds if is_dead)
-
-    def first_pre(self, texts: Iterable[str]) -> PreTicket | None:
-        """The first good pre-ticket of some."""
-        tokens, now = self._tokens(), self._now()
-        for text in texts:
-            pre = tokens.read_pre_ticket(text, self.room.name, now)
-            if pre is not None:
-                return pre
-        return None
-
-    def mint_pre(self) -> str:
-        """A pre-ticket of a serial not used before in its stretch of time."""
-        now = self._now()
-        issued = int(now)
-        # The clock follows the store's and may step back a little; a stretch that was left is not begun anew, since
-        # its first serials are spent.
-        if 0 < self._serial_bucket * PRE_BUCKET_SECONDS - now < LEEWAY_SECONDS / 2:
-            issued = self._serial_bucket * PRE_BUCKET_SECONDS
-        if issued // PRE_BUCKET_SECONDS != self._serial_bucket:
-            self._serial, self._serial_bucket = 0, issued // PRE_BUCKET_SECONDS
-        self._serial += 1
-        return self._tokens().mint_pre_ticket(self.room.name, PreTicket(self._gate_id, issued, self._serial), now)
 
     def read_ticket(self, text: str) -> Ticket | None:
         """The ticket a text proves, whatever it is worth by now."""
@@ -164,6 +142,13 @@ class Desk:
         self._active.note(room.name, place, now, made.expires)
         return Admitted(text, made)
 
+    def mint_outage_pass(self, line: Line) -> Admitted:
+        """A pass without a place in line, for a newcomer of an outage; good as long as any other's."""
+        # Beyond the guests' numbers, which count from 1; 40 random bits, since nobody can be asked for the next one.
+        place = Place(line.generation, GUEST_ERA, 2**40 + secrets.randbits(40))
+        cap = self._now() + self.room.claim_within + self.room.pass_cap
+        return self.mint_pass(place, secrets.token_hex(8), line, cap=cap)
+
     def base_cap(self, line: Line, place: Place) -> float:
         """When a place's visit must be over, unless the origin extends it; Unix seconds."""
         return line.served_at(place) + self.room.claim_within + self.room.pass_cap
@@ -177,7 +162,7 @@ class Desk:
 
     async def claim(self, ticket: Ticket) -> Admitted | Reason:
         """Swap a ticket for its pass, or say why not; StoreUnavailableError where nobody can know."""
-        verdict = await self._store.claim(self.room.name, ticket.place)
+        verdict = await self._owed.claim(self.room, ticket.place, self._clock.now())
         line = self.line
         if line is None:
             raise StoreUnavailableError("the line is not known")
@@ -206,28 +191,35 @@ class Desk:
         line = self.line
         if line is None:
             return None
-        try:
-            if not self.store_away and await self._store.has_ended(self.room.name, admission.place):
-                return None
-        except StoreUnavailableError:
-            pass  # law 7: admitted visitors go on
+        if await self._visit_is_over(admission.place):
+            return None
         return self.mint_pass(admission.place, admission.nonce, line, cap=admission.cap)
 
     async def spend_last(self, admission: Pass) -> bool:
         """Use up the one request that a pass past its cap is good for; False if it was used already."""
         try:
-            return await self._store.finish(self.room.name, admission.place)
+            return await self._owed.finish(self.room.name, admission.place)
         except StoreUnavailableError:
-            return True
+            return True  # law 7: admitted visitors go on
 
     async def finish(self, place: Place, *, revoke_until: float | None = None) -> None:
-        """End a visit; with `revoke_until` (Unix seconds) at once in every gate."""
-        await self._store.finish(self.room.name, place, deny_until=revoke_until)
+        """End a visit; with `revoke_until` (Unix seconds) at once in every gate that hears the store."""
+        if revoke_until is not None:
+            self._store.live.deny(self.room.name, place)
+        await self._owed.finish(self.room.name, place, deny_until=revoke_until)
+
+    async def _visit_is_over(self, place: Place) -> bool:
+        """Whether a visit was ended; while the store is silent, as far as this gate knows (law 7)."""
+        if self._owed.has_ended(self.room.name, place):
+            return True
+        try:
+            return not self.store_away and await self._store.has_ended(self.room.name, place)
+        except StoreUnavailableError:
+            return False
 
     def vouch(self, admission: Pass) -> Vouched:
         """Remember a pass that is good now."""
-        since, until = good_span(admission, self.room)
-        return Vouched(admission.place, since, until, self._tokens())
+        return Vouched(admission.place, good_until(admission, self.room), self._tokens())
 
     def vouches(self, vouched: Vouched) -> bool:
         """Whether a request on this pass is still forwarded, and nothing else done."""
@@ -236,7 +228,7 @@ class Desk:
             line is not None
             and line.mode is not Mode.OFF
             and line.generation == vouched.place.generation
-            and vouched.since <= self._now() <= vouched.until
+            and self._now() <= vouched.until
             and vouched.tokens is self._tokens()
             and not live.is_denied(self.room.name, vouched.place)
         )
@@ -251,6 +243,7 @@ class Desk:
             found = self._tokens().read_pass(text, self.room.name)
             if found is None or self._store.live.is_denied(self.room.name, found.place):
                 continue
+            self._store.live.show_served(self.room.name, found.place)
             if line is None or pass_standing(found, self.room, line, method, now) is not Standing.OVER:
                 return found
         return None
@@ -273,7 +266,7 @@ class Desk:
 
     def pre_cookie(self, scheme: str) -> str:
         """A `Set-Cookie` value with a fresh pre-ticket."""
-        return self.jar(scheme).set("pre", self.mint_pre(), PRE_TICKET_LIFE_SECONDS)
+        return self.jar(scheme).set("pre", self.pretickets.mint(), PRE_TICKET_LIFE_SECONDS)
 
     def ticket_cookie(self, scheme: str, text: str) -> str:
         """A `Set-Cookie` value with a ticket; persistent, so that a closed browser keeps its place."""

@@ -120,6 +120,8 @@ class Gatekeeper:
                 return await self._claim(visit, ticket)
             case d.Newcomer(otherwise):
                 return await self._newcomer(visit, otherwise)
+            case d.LetIn():
+                return await self._let_in(visit)
             case d.ShowPage() | d.Refuse():
                 return self._wait(visit, decision)
         raise AssertionError(decision)
@@ -181,6 +183,15 @@ class Gatekeeper:
         self._count(visit, Way.IDLE)
         return await self._forward_new(visit, visit.desk.mint_pass(dealt.place, dealt.nonce, line))
 
+    async def _let_in(self, visit: _Visit) -> web.StreamResponse:
+        """A newcomer of an outage: told in the log and counted, since this is past the line."""
+        line = visit.line
+        assert line is not None  # noqa: S101  (what was decided on)
+        log.info("admitted", extra={"room": visit.desk.room.name, "reason": Way.OUTAGE.value})
+        self._count(visit, Way.OUTAGE)
+        fresh = visit.desk.mint_outage_pass(line)
+        return await self._forwarding.admitted(visit.request, visit.caller, visit.desk, fresh.admission, fresh=fresh)
+
     async def _forward_new(self, visit: _Visit, admitted: Admitted) -> web.StreamResponse:
         return await self._forwarding.admitted(
             visit.request, visit.caller, visit.desk, admitted.admission, fresh=admitted, clear_ticket=True
@@ -194,6 +205,8 @@ class Gatekeeper:
         self._count(visit, decision.reason if isinstance(decision, d.Refuse) else Way.PAGE)
         if isinstance(decision, d.ShowPage):
             reason = visit.holdings.showed_bad if visit.holdings.ticket is None else None
+            if decision.ticket is None and desk.store_away:
+                reason = Reason.STORE_UNAVAILABLE  # no place can be had for the moment: said at once
             return self._pages.answer(
                 visit.request,
                 visit.caller,

@@ -33,9 +33,8 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """A pass found good: for how long (Unix seconds, both ends included), and under which keys."""
+    """A pass found good: until when (Unix seconds, included), and under which keys."""
 
     place: Place
-    since: float
     until: float
     tokens: Tokens

@@ -83,7 +83,7 @@ class JoinLane:
         jar, cookies = desk.jar(scheme), parse_cookies((cookie,))
         if jar.values(cookies, "ticket") or jar.values(cookies, "pass"):
             return None
-        pre = desk.first_pre(jar.values(cookies, "pre"))
+        pre = desk.pretickets.first(jar.values(cookies, "pre"))
         if pre is None:
             return self._tell(tell_pending(desk, scheme), desk)
         if desk.joins.may_admit():

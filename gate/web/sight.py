@@ -88,6 +88,7 @@ class Sight:
             ticket=holdings.ticket,
             elsewhere_admitted=elsewhere,
             showed_bad=holdings.showed_bad,
+            outage_open=desk.opens_in_outage,
         )
         return Visit(request, caller, desk, holdings, facts, desk.line)
 

@@ -54,7 +54,7 @@ def tell_pending(desk: Desk, scheme: str, *, api: bool = False, retry_after: int
     """No number is spent yet: here is a pre-ticket, show it."""
     document: dict[str, Any] = {"room": desk.room.name, "status": "pending"}
     if api:
-        return Told(202, document | {"pre_ticket": desk.mint_pre()}, (), retry_after)
+        return Told(202, document | {"pre_ticket": desk.pretickets.mint()}, (), retry_after)
     return Told(202, document, (desk.pre_cookie(scheme),), retry_after)
 
 

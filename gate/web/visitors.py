@@ -14,6 +14,7 @@ from aiohttp import web
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import is_foreign
 from gate.core.meter import Count, Meter, Timing
+from gate.core.readiness import Readiness
 from gate.core.room import Mode
 from gate.core.target import NAMESPACE
 from gate.web.assets import Assets
@@ -38,11 +39,13 @@ Verb = Callable[["Visitors", web.BaseRequest, Caller, Desk], Awaitable[web.Respo
 class Visitors:
     """Everything under `/_gate/` on the public listener."""
 
-    def __init__(self, desks: dict[str, Desk], assets: Assets, ready: Callable[[], bool], meter: Meter) -> None:
+    def __init__(
+        self, desks: dict[str, Desk], assets: Assets, readiness: Callable[[], Readiness], meter: Meter
+    ) -> None:
         self._meter = meter
         self._desks = desks
         self._assets = assets
-        self._ready = ready
+        self._readiness = readiness
         self.pointers = {name: PointerDocument(desk.room) for name, desk in desks.items()}
 
     async def handle(self, request: web.BaseRequest, caller: Caller) -> web.Response:
@@ -53,10 +56,8 @@ class Visitors:
             return self._assets.answer(rest, request)
         if verb in ("livez", "readyz") and not rest:
             _only(request, "GET", "HEAD")
-            healthy = verb == "livez" or self._ready()
-            return web.Response(
-                status=200 if healthy else 503, text="ok\n" if healthy else "not ready\n", headers=_PLAIN
-            )
+            healthy = Readiness.READY if verb == "livez" else self._readiness()
+            return web.Response(status=healthy.status, text=healthy.text, headers=_PLAIN)
         found, desk = _VERBS.get(verb), self._desks.get(rest)
         if found is None or desk is None:
             raise RefusalError(Reason.NOT_FOUND)

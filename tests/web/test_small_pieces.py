@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from gate.store.embedded import start_embedded
 from gate.web.budget import Budget
 from gate.web.waiting import safe_back
-from tests.harness import FETCH, PAGE, Browser, Running
 
 
 @pytest.mark.parametrize(
@@ -54,53 +52,6 @@ async def test_a_silent_socket_outlives_the_header_deadline(start_gate):
     assert await reader.read() == b""
     assert 0.8 < time.monotonic() - begun < 2.0
     writer.close()
-
-
-async def test_what_visitors_see_while_the_store_is_away(start_gate, tmp_path, room_name, origin, web):
-    """Admitted visitors go on, polls answer, newcomers and served tickets see a kind page, and it comes back by itself."""
-    server = start_embedded(tmp_path / "own")
-    from gate.settings import load
-
-    path = tmp_path / "own.toml"
-    path.write_text(
-        f'[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\ndrain_seconds = 0\n[origin]\nurl = "{origin.url}"\n'
-        f'[store]\nstate_dir = "{tmp_path}/own"\n[[room]]\nname = "{room_name}"\nrelease_rate = "50/s"\n'
-    )
-    config = load(path, environ={"GATE_ADMIN_TOKEN": "secret-of-staff"})
-    try:
-        async with Running.start(config, server.url) as running:
-            admitted, waiting = Browser(running), Browser(running)
-            async with admitted.session, waiting.session:
-                await admitted.get("/")
-                await running.patch(web, room_name, mode="hold")
-                await running.until_seen(room_name, lambda line: line.mode == "hold")
-                await waiting.join(room_name)
-                await running.patch(web, room_name, mode="auto")
-                await running.until_seen(room_name, lambda line: line.now_serving == 2)
-                server.process.kill()
-                server.process.wait()
-                await asyncio.sleep(0.3)
-                assert (await admitted.send("GET", "/x", headers=FETCH)).status == 200
-                assert (await waiting.send("GET", f"/_gate/now/{room_name}")).status == 200
-                page = await waiting.get("/")
-                assert page.status == 503
-                assert b'data-state="away"' in page.body
-                async with web.get(running.url + "/", headers={**PAGE, "Accept-Encoding": "identity"}) as answer:
-                    assert answer.status in (200, 503)
-                    assert b"data-room" in await answer.read()
-                async with web.post(f"{running.url}/_gate/join/{room_name}", headers={"Gate-Client": "api"}) as answer:
-                    pre = (await answer.json())["pre_ticket"]
-                headers = {"Gate-Client": "api", "Gate-Ticket": pre}
-                async with web.post(f"{running.url}/_gate/join/{room_name}", headers=headers) as answer:
-                    assert (answer.status, (await answer.json(content_type=None))["type"]) == (503, "store-unavailable")
-                    assert "Retry-After" in answer.headers
-                assert server.revive()
-                async with asyncio.timeout(5):
-                    while (await waiting.get("/")).status != 200:
-                        await asyncio.sleep(0.1)
-                assert (await waiting.get("/book")).json()["target"] == "/book"
-    finally:
-        server.stop()
 
 
 async def test_a_gate_that_drains_says_goodbye(start_gate, web, origin):

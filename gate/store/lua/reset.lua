@@ -8,14 +8,7 @@
 if redis.call('EXISTS', line) == 0 then return {-1, '', clock, {}, {}} end
 if tonumber(ARGV[2]) <= num('gen') or not note(KEYS[4], 3) then return reply(0, '', '0-0') end
 local era = math.max(num('era') + 1, now_ms)
-for _, field in ipairs(redis.call('HKEYS', line)) do
-  if string.match(field, '^%a+:%d+$') then redis.call('HDEL', line, field) end
-end
-redis.call('DEL', history, KEYS[3])
-redis.call('HSET', line, 'gen', ARGV[2], 'era', text(era), 'n', '0', 'nonce', ARGV[1], 'fence', reign(),
-  'sv_era', text(era), 'sv_n', '0', 'before', '0', 'claimed', '0', 'slot', '0',
-  'at', string.format('%.6f', now_ms / 1000))
-redis.call('HDEL', line, 'mark', 'guests', 'canaries')
-redis.call('HINCRBY', line, 'rev', 1)
-redis.call('HINCRBY', line, 'denied_rev', 1)
+begin_generation(tonumber(ARGV[2]))
+redis.call('DEL', KEYS[3])
+redis.call('HSET', line, 'era', text(era), 'nonce', ARGV[1], 'fence', reign(), 'sv_era', text(era))
 return reply(1, '', '0-0')

@@ -17,6 +17,7 @@ local HISTORY_ROWS = 9000
 local line, history = KEYS[1], KEYS[2]
 
 local function text(number) return string.format('%.0f', number) end
+local function seconds(ms) return string.format('%.6f', ms / 1000) end
 
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -30,7 +31,8 @@ local function note_slot()
   local slot, now_slot = num('slot'), math.floor(now_ms / SLOT_MS)
   if now_slot <= slot then return end
   if slot > 0 then
-    redis.call('XADD', history, 'MAXLEN', '~', HISTORY_ROWS, text((slot + 1) * SLOT_MS) .. '-1',
+    -- A stream that is ahead of the line (a restore of one without the other) keeps what it has.
+    redis.pcall('XADD', history, 'MAXLEN', '~', HISTORY_ROWS, text((slot + 1) * SLOT_MS) .. '-1',
       'r', table.concat({get('sv_era'), get('sv_n'), get('era'), get('n')}, ','))
   end
   redis.call('HSET', line, 'slot', text(now_slot))
@@ -41,29 +43,57 @@ local function reign()
     string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 end
 
--- Law 1. The first deal of a reign, or a token that proves more than the store knows, opens a new era: numbers
--- that may have been lost are never dealt again, and old places sort first.
--- ev_*: the highest ticket the gate has seen; gate_ms: its clock; nonce: 64 random bits; hold_ms: how long old
--- tickets have to show before the new era may be stepped into (none where the last writer left a mark).
-local function fence(ev_era, ev_n, gate_ms, nonce, hold_ms)
-  local era, n, crowned = num('era'), num('n'), reign()
-  local proves_loss = ev_era > era or (ev_era == era and ev_n > n)
-  if get('fence') == crowned and not proves_loss then return end
-  local marked = get('mark') == text(era) .. ':' .. text(n)
-  local fresh = math.max(era + 1, ev_era + 1, now_ms, gate_ms)
-  local known = (ev_era == era) and math.max(n, ev_n) or n
-  local sv_era = num('sv_era')
-  if era >= sv_era then
-    redis.call('HSET', line, 'end:' .. text(era), text(known), 'nonce:' .. text(era), get('nonce') or '')
+-- A generation begins: of the one before nothing is left but what operators set.
+local function begin_generation(generation)
+  for _, field in ipairs(redis.call('HKEYS', line)) do
+    if string.match(field, '^%a+:%d+$') then redis.call('HDEL', line, field) end
   end
-  local before = num('before') + known
-  if ev_era > era then
-    redis.call('HSET', line, 'end:' .. text(ev_era), text(ev_n))
-    before = before + ev_n
+  redis.call('DEL', history)
+  redis.call('HSET', line, 'gen', text(generation), 'era', '0', 'n', '0', 'nonce', '', 'fence', '', 'sv_era', '0',
+    'sv_n', '0', 'before', '0', 'claimed', '0', 'slot', '0', 'at', seconds(now_ms))
+  redis.call('HDEL', line, 'mark', 'guests', 'canaries')
+  redis.call('HINCRBY', line, 'rev', 1)
+  redis.call('HINCRBY', line, 'denied_rev', 1)
+end
+
+-- What a gate knows of an older era: its end, and that it was there at all. One that the store had lost is held for
+-- as long as a new one, so that what else was lost with it has time to show.
+local function remember(era, last, hold_ms)
+  local known = tonumber(get('end:' .. text(era)) or '-1')
+  if last <= known then return end
+  redis.call('HSET', line, 'end:' .. text(era), text(last), 'before', text(num('before') + last - math.max(known, 0)))
+  if known < 0 and era > num('sv_era') then redis.call('HSET', line, 'hold:' .. text(era), text(now_ms + hold_ms)) end
+end
+
+-- Law 1. The first deal of a reign, or evidence of more than the store knows, opens a new era: numbers that may have
+-- been lost are never dealt again, and old places sort first. Evidence of a later generation is adopted.
+-- evidence: 'generation era:position ...', oldest first, what the gate knows to be dealt; gate_ms: its clock;
+-- nonce: 64 random bits; hold_ms: how long old tickets have to show before a new era may be stepped into (none
+-- where the last writer left a mark).
+local function heal(evidence, gate_ms, nonce, hold_ms)
+  local generation = tonumber(string.match(evidence, '^%d+'))
+  if generation > num('gen') then begin_generation(generation) end
+  local era, n, sv_era, top_era, top_n = num('era'), num('n'), num('sv_era'), 0, 0
+  local older = {}
+  if generation == num('gen') then
+    for e, last in string.gmatch(evidence, '(%d+):(%d+)') do
+      top_era, top_n = tonumber(e), tonumber(last)
+      if top_era >= sv_era and top_era ~= era then older[#older + 1] = {top_era, top_n} end
+      if top_era == era and top_n > n then n = top_n end
+    end
   end
-  redis.call('HSET', line, 'era', text(fresh), 'n', '0', 'nonce', nonce, 'fence', crowned, 'before', text(before),
-    'hold:' .. text(fresh), text(marked and 0 or now_ms + hold_ms))
-  redis.call('HDEL', line, 'mark')
+  local crowned = reign()
+  if get('fence') ~= crowned or top_era > era or n > num('n') then
+    local fresh = math.max(era + 1, top_era + 1, now_ms, gate_ms)
+    local marked = get('mark') == text(era) .. ':' .. text(n)
+    if era >= sv_era then
+      redis.call('HSET', line, 'end:' .. text(era), text(n), 'nonce:' .. text(era), get('nonce') or '')
+    end
+    redis.call('HSET', line, 'era', text(fresh), 'n', '0', 'nonce', nonce, 'fence', crowned,
+      'before', text(num('before') + n), 'hold:' .. text(fresh), text(marked and 0 or now_ms + hold_ms))
+    redis.call('HDEL', line, 'mark')
+  end
+  for _, one in ipairs(older) do remember(one[1], one[2], hold_ms) end
 end
 
 -- Deals a number to each of the batch, in the order it arrived, from ARGV[first]: triples of a pre-ticket

@@ -1,0 +1,220 @@
+"""A store that comes back lower: what gates and visitors know is told to it, and no place is dealt or lost twice."""
+
+import asyncio
+import itertools
+import time
+
+import pytest
+
+from gate.core.place import Place
+from gate.core.room import Mode, PollRule, Room
+from gate.core.tokens import PreTicket
+from gate.store.connection import Connection
+from gate.store.live import Live
+from gate.store.room_settings import configured
+from gate.store.rooms import RoomStore
+from gate.ticker import Ticker
+
+_serials = itertools.count(1)
+
+
+def pres(count):
+    """Proofs that nobody has shown before."""
+    return [PreTicket("heal", int(time.time()), next(_serials)) for _ in range(count)]
+
+
+class Gate:
+    """One gate's memory over the shared store."""
+
+    def __init__(self, connection, room):
+        self.connection, self.room, self.live = connection, room, Live()
+        self.store = RoomStore(connection, self.live, first_generation=1_000, fresh=False)
+        self.ticker = Ticker(self.store, (room,), connection.clock.now)
+
+    async def tick(self, times=1):
+        """So many turns."""
+        for _ in range(times):
+            await self.ticker.tick(self.room)
+
+    async def join(self, count=1):
+        """Places, as tickets prove them."""
+        return [dealt.place for dealt in await self.store.join(self.room, pres(count))]
+
+    @property
+    def line(self):
+        """The room as this gate knows it."""
+        return self.live.line(self.room.name)
+
+
+@pytest.fixture
+async def ground(store_url, room_name):
+    """A held room; gates made on demand; `save` and `load` roll the room's numbers back as a failover would."""
+    connections = []
+
+    class Ground:
+        room = Room(name=room_name, mode=Mode.HOLD, release_rate=1_000.0, poll=PollRule(minimum=0.5))
+        key = f"gate:{{{room_name}}}:line"
+
+        async def gate(self):
+            connections.append(Connection(store_url))
+            gate = Gate(connections[-1], self.room)
+            await gate.tick()
+            return gate
+
+        async def save(self):
+            return await connections[0].command("HGETALL", self.key)
+
+        async def load(self, saved):
+            flat = [text for pair in saved.items() for text in pair] if isinstance(saved, dict) else saved
+            await connections[0].commands([("DEL", self.key), ("HSET", self.key, *flat, "fence", "another:reign")])
+
+        async def flush(self):
+            every = await connections[0].command("KEYS", f"gate:{{{room_name}}}:*")
+            await connections[0].command("DEL", *every)
+
+    yield Ground()
+    for connection in connections:
+        await connection.close()
+
+
+async def test_a_number_is_never_dealt_twice_after_a_rollback(ground):
+    """The store goes back by ten: the next place is of a new era, behind every old one; the old era's end is mended."""
+    gate = await ground.gate()
+    before = await gate.join(5)
+    saved = await ground.save()
+    lost = await gate.join(10)
+    await ground.load(saved)
+    after = await gate.join(5)
+    assert len({*before, *lost, *after}) == 20
+    assert max(before + lost) < min(after)
+    assert [era.last for era in gate.line.eras if era.last] == [15, 5]
+    assert gate.line.waiting == 20
+    assert gate.line.ahead(after[0]) == 15
+
+
+async def test_two_eras_lost_at_once_come_back_in_order(ground):
+    """A rollback to before two openings: both eras are put back with their ends, held for those still unheard."""
+    gate = await ground.gate()
+    first = await gate.join(3)
+    saved = await ground.save()
+    await ground.load(saved)
+    second = await gate.join(4)
+    await ground.load(await ground.save())
+    third = await gate.join(5)
+    await ground.load(saved)
+    await gate.tick(2)
+    fourth = await gate.join(2)
+    assert [era.last for era in gate.line.eras if era.last] == [3, 4, 5, 2]
+    assert gate.line.issued == gate.line.waiting == 14
+    assert first < second < third < fourth
+    holds = [era.hold_until for era in gate.line.eras[-3:]]
+    assert all(hold > gate.line.time for hold in holds)
+
+
+async def test_a_cold_gate_learns_of_a_lost_era_from_a_ticket(ground):
+    """All gates restarted, the store rolled back: one ticket of the lost era, shown late, puts its holders first."""
+    gate = await ground.gate()
+    await gate.join(3)
+    saved = await ground.save()
+    await ground.load(saved)
+    lost = await gate.join(7)
+    await ground.load(saved)
+    cold = await ground.gate()
+    newcomer = (await cold.join())[0]
+    assert cold.line.ahead(newcomer) == 3, "nobody knows of the seven yet"
+    cold.live.show(cold.room.name, lost[6])
+    await cold.tick(2)
+    assert cold.line.ahead(newcomer) == 10
+    assert cold.line.ahead(lost[6]) == 9
+
+
+async def test_evidence_of_an_ended_life_does_nothing(ground):
+    """A validly signed ticket of the generation before a reset lifts nothing, however high its position."""
+    gate = await ground.gate()
+    await gate.join(3)
+    old = Place(gate.line.generation, gate.line.newest.number, 2**40)
+    note = gate.ticker._note(gate.line, "ops", configured(gate.room), configured(gate.room))
+    await gate.store.reset(gate.room.name, gate.line.generation + 1, note)
+    gate.live.show(gate.room.name, old)
+    await gate.tick(2)
+    assert (await gate.join())[0].position == 1
+    assert gate.line.issued == 1
+
+
+async def test_a_reset_outlives_a_rollback_behind_it(ground):
+    """The store forgets the reset: gates never go back to the old life, and tell it of theirs; so does a ticket."""
+    gate = await ground.gate()
+    await gate.join(3)
+    saved = await ground.save()
+    note = gate.ticker._note(gate.line, "ops", configured(gate.room), configured(gate.room))
+    await gate.store.reset(gate.room.name, gate.line.generation + 1, note)
+    young = await gate.join(2)
+    await ground.load(saved)
+    await gate.tick(2)
+    assert gate.line.generation == young[0].generation
+    assert gate.line.ahead(young[1]) == 1
+    await ground.load(saved)
+    cold = await ground.gate()
+    assert cold.line.generation < young[0].generation, "nobody has told it yet"
+    cold.live.show(cold.room.name, young[1])
+    await cold.tick(2)
+    assert cold.line.generation == young[0].generation
+    assert cold.line.ahead(young[1]) == 1
+
+
+async def test_operators_word_outlives_a_rollback_and_an_empty_store(ground):
+    """Rate, mode and message set since are given back by a gate that heard them, also before a cold gate's file."""
+    from dataclasses import replace
+
+    gate = await ground.gate()
+    saved = await ground.save()
+    await gate.ticker.change(gate.room, lambda now: replace(now, release_rate=7.0, message="late"), actor="ops")
+    for lose in (lambda: ground.load(saved), ground.flush):
+        await lose()
+        cold = await ground.gate()
+        await gate.tick(2)
+        await cold.tick()
+        for one in (gate, cold):
+            assert (one.line.release_rate, one.line.message, one.line.mode) == (7.0, "late", Mode.HOLD)
+
+
+async def test_law_3_the_pointer_of_a_lost_era_is_not_taken_back(ground):
+    """The store forgets the very era that is being served: nothing lower is shown, and those served stay served."""
+    from dataclasses import replace
+
+    gate = await ground.gate()
+    await gate.join(2)
+    saved = await ground.save()
+    await ground.load(saved)
+    second = await gate.join(30)
+    await gate.ticker.change(gate.room, lambda now: replace(now, mode="auto"), actor="ops")
+    async with asyncio.timeout(10):
+        while gate.line.pointer < second[9]:
+            await gate.tick()
+            await asyncio.sleep(0.1)
+    shown = gate.line.pointer
+    await ground.load(saved)
+    for _ in range(4):
+        await gate.tick()
+        assert gate.line.pointer >= shown
+    assert await gate.store.claim(gate.room.name, second[9]) == 1
+
+
+async def test_a_pass_proves_that_the_pointer_had_come_so_far(ground):
+    """A cold gate on a rolled-back store is shown a pass: whoever was before its place is served again at once."""
+    from dataclasses import replace
+
+    gate = await ground.gate()
+    places = await gate.join(50)
+    saved = await ground.save()
+    await gate.ticker.change(gate.room, lambda now: replace(now, mode="auto"), actor="ops")
+    async with asyncio.timeout(10):
+        while gate.line.pointer < places[39]:
+            await gate.tick()
+            await asyncio.sleep(0.05)
+    await ground.load(saved)
+    cold = await ground.gate()
+    assert cold.line.now_serving == 0
+    cold.live.show_served(cold.room.name, places[39])
+    await cold.tick()
+    assert cold.line.pointer >= places[39]
