@@ -17,7 +17,7 @@ from tests.faults.wire import AnswerError
 
 _FLUSH_SECONDS = 0.05
 _LATE_MS = 500
-_FILLERS, _FILLER_BYTES = 200, 1_200
+_FILLERS, _FILLER_BYTES = 500, 1_200
 _FILLER = "rig:filler"
 
 
@@ -62,8 +62,10 @@ async def _late(store: Store, ms: int = _LATE_MS) -> AsyncIterator[None]:
 async def _loading(store: Store, seconds: float = 3.0) -> AsyncIterator[None]:
     """LOADING, for so many seconds or until the block ends: fillers are read back one slow key after another.
 
-    Events are served between keys only while a snapshot is read, so all data is made a snapshot first.
+    Events are served between keys only while a snapshot is read, so all data is made a snapshot first; and once in
+    so many bytes of it, so the fillers are not compressed.
     """
+    await store.command("CONFIG", "SET", "rdbcompression", "no")  # until it starts again
     await store.command("DEBUG", "POPULATE", _FILLERS, _FILLER, _FILLER_BYTES)
     if await store.setting("appendonly") == "yes":
         await store.command("BGREWRITEAOF")

@@ -4,8 +4,8 @@
 
 SUBJECT is `gate` (the product's own store code), or one of the two controls that must fail where it must not:
 `incr` (plain INCR) and `highest` (INCR, never below the highest number this process has seen). Each line of OUT is
-`deal ASKED ANSWERED GENERATION ERA FIRST LAST NONCE` or `show TIME GENERATION ERA NOW_SERVING ISSUED` (monotonic
-seconds). It runs until it is killed.
+`deal ASKED ANSWERED GENERATION ERA FIRST LAST NONCE` or `show SEEN TIME GENERATION ERA NOW_SERVING ISSUED`
+(monotonic seconds, but for the document's own TIME). It runs until it is killed.
 """
 
 import asyncio
@@ -76,9 +76,8 @@ class GateDealer:
             line = self.live.line(self.room.name)
             if line is not None:
                 said = document(line, self.room)
-                self.book.note(
-                    "show", time.monotonic(), said["generation"], said["era"], said["now_serving"], said["issued"]
-                )
+                names = ("time", "generation", "era", "now_serving", "issued")
+                self.book.note("show", time.monotonic(), *(said[name] for name in names))
             await asyncio.sleep(_SHOW_SECONDS)
 
     async def run(self, joins: bool, size: int) -> None:

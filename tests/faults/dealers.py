@@ -30,9 +30,10 @@ class Deal(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A pointer document."""
+    """A pointer document, when it was seen, and the store's time that it was made at."""
 
     time: float
+    at: float
     generation: int
     era: int
     now_serving: int
@@ -159,7 +160,7 @@ def _deal(words: list[str]) -> Deal:
 
 
 def _shown(words: list[str]) -> Shown:
-    return Shown(float(words[0]), *(int(word) for word in words[1:5]))  # type: ignore[call-arg]
+    return Shown(float(words[0]), float(words[1]), *(int(word) for word in words[2:6]))  # type: ignore[call-arg]
 
 
 def _events(book: Path, kind: str) -> Iterable[list[str]]:
@@ -167,7 +168,7 @@ def _events(book: Path, kind: str) -> Iterable[list[str]]:
         return
     for line in book.read_text().splitlines():
         words = line.split()
-        if words and words[0] == kind and len(words) == (8 if kind == "deal" else 6):
+        if words and words[0] == kind and len(words) == (8 if kind == "deal" else 7):
             yield words[1:]
 
 

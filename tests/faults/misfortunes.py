@@ -120,8 +120,8 @@ async def slow_disk(ground: Ground) -> Dealers:
 
 async def lagging_replica(ground: Ground) -> Dealers:
     """Replication stands still, the primary dies, and the replica that knows less takes its place."""
-    async with Store(ground.folder / "a") as first, await first.with_front() as front:
-        primary, number = first, 0
+    async with Store(ground.folder / "a") as first:
+        front, primary, number = await first.with_front(), first, 0
         stores = [first]
         try:
             async with ground.dealers([first.url]) as dealers:
@@ -152,9 +152,9 @@ async def promoted_again(ground: Ground) -> Dealers:
     async with (
         Store(ground.folder / "a") as a,
         Store(ground.folder / "b") as b,
-        await Relay(ground.folder / "link", a.port).start() as link,
-        await a.with_front() as front,
-        ground.dealers([a.url]) as dealers,
+        Relay(ground.folder / "link", a.port) as link,
+        Relay(ground.folder / "front", a.port) as front,
+        ground.dealers([f"redis://127.0.0.1:{front.port}/0"]) as dealers,
     ):
         for _ in range(ground.rounds):
             await b.replica_of(link)
@@ -179,8 +179,8 @@ async def two_primaries(ground: Ground) -> Dealers:
     async with (
         Store(ground.folder / "a") as a,
         Store(ground.folder / "b") as b,
-        await a.with_front() as near,
-        await Relay(ground.folder / "far", a.port).start() as far,
+        Relay(ground.folder / "near", a.port) as near,
+        Relay(ground.folder / "far", a.port) as far,
         ground.dealers([f"redis://127.0.0.1:{near.port}/0", f"redis://127.0.0.1:{far.port}/0"]) as dealers,
     ):
         await b.replica_of(a)

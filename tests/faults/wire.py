@@ -45,7 +45,7 @@ class Wire:
         self.send(*words)
         try:
             async with asyncio.timeout(seconds):
-                return await self._read()
+                return await self.read()
         except asyncio.IncompleteReadError:
             raise ConnectionResetError("the server hung up") from None
 
@@ -64,7 +64,8 @@ class Wire:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    async def _read(self) -> Any:
+    async def read(self) -> Any:
+        """The next answer, however long it takes."""
         line = await self._reader.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionResetError("the server hung up")
@@ -84,6 +85,6 @@ class Wire:
 
     async def _element(self) -> Any:
         try:
-            return await self._read()
+            return await self.read()
         except AnswerError as error:  # within a transaction's answer
             return error
