@@ -48,8 +48,7 @@ def make_parts(config: Config, store_url: str, meter: Meter | None = None) -> Pa
     """
     meter = meter or Meter(room.name for room in config.rooms)
     ring = load_or_make(config.keys_file, config.algorithm)
-    tls = StoreTls(config.store["ca"], config.store["cert"], config.store["key"])
-    connection, live = Connection(store_url, tls=tls, meter=meter), Live()
+    connection, live = Connection(store_url, tls=StoreTls.of(config.store), meter=meter), Live()
     fresh = connection.clock.now() * 1000 - ring.created_ms < _FRESH_MS
     store = RoomStore(
         connection,

@@ -13,6 +13,7 @@ from gate.doctor.finding import Finding, Verdict, fail, judge
 from gate.doctor.inside import check_admin, check_config, check_files, check_store
 from gate.doctor.outside import check_origin, check_public
 from gate.settings import Config, admin_access
+from gate.store.backends import StoreTls
 
 _COLOURS = {Verdict.FINE: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
@@ -63,7 +64,7 @@ async def _examine(
         found += _compare(config, gate) if path_given else []
     except click.ClickException as error:
         found.append(fail("admin", error.message, "then run the doctor again"))
-    found += await check_store(config.store["url"])
+    found += await check_store(config.store["url"], StoreTls.of(config.store))
     found += await check_origin(config.origin["url"], config.origin["verify"])
     return found + await check_public(public, rooms[0])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gate.doctor.finding import Finding, fail, fine, judge, warn
 from gate.settings import Config, warnings
+from gate.store.backends import StoreTls, urls_to_inspect
 from gate.store.connection import Connection, StoreUnavailableError
 from gate.store.health import StoreHealth, inspect
 
@@ -71,11 +72,15 @@ def check_admin(gate: dict[str, Any]) -> Iterator[Finding]:
         yield level("clocks", found, "run NTP (chrony) on both; tokens bear five seconds")
 
 
-async def check_store(url: str) -> list[Finding]:
-    """Reachable, durable, and nothing is evicted."""
+async def check_store(url: str, tls: StoreTls | None = None) -> list[Finding]:
+    """Reachable, durable, and nothing is evicted; of a Cluster, each node that is named."""
     if not url:
         return [fine("store", "embedded: writes its log before it answers")]
-    connection = Connection(url)
+    return [finding for one in urls_to_inspect(url) for finding in await _check_one(one, tls)]
+
+
+async def _check_one(url: str, tls: StoreTls | None) -> list[Finding]:
+    connection = Connection(url, tls=tls)
     try:
         return list(_store(await inspect(connection)))
     except StoreUnavailableError as error:

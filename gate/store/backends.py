@@ -5,6 +5,7 @@ ten times with back-off, so that an outage becomes seconds of held joins and bur
 but a Cluster once, since that is how it follows a slot that has moved.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -28,6 +29,11 @@ class StoreTls:
     ca: str = ""
     cert: str = ""
     key: str = ""
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> "StoreTls":
+        """As the configuration's table `store` says."""
+        return cls(table["ca"], table["cert"], table["key"])
 
     def options(self) -> dict[str, Any]:
         """As redis-py names them."""
@@ -83,6 +89,16 @@ def read_address(url: str) -> StoreAddress:
     )
 
 
+def urls_to_inspect(url: str) -> list[str]:
+    """A URL for each server that can be asked how it is: of a Cluster the nodes it names, else the store itself."""
+    if "+cluster" not in url.partition("://")[0]:
+        return [url]
+    address, account = read_address(url), url.partition("://")[2].rpartition("@")[0]
+    scheme, before = "rediss" if address.tls else "redis", f"{account}@" if account else ""
+    hosts = [f"[{host}]" if ":" in host else host for host, _ in address.nodes]
+    return [f"{scheme}://{before}{host}:{port}" for host, (_, port) in zip(hosts, address.nodes, strict=True)]
+
+
 def connect(url: str, *, tls: StoreTls, timeout_seconds: float, pool_size: int) -> Redis | RedisCluster:
     """A client for this store; nothing is sent yet."""
     limits: dict[str, Any] = {
@@ -111,6 +127,15 @@ def connect(url: str, *, tls: StoreTls, timeout_seconds: float, pool_size: int) 
     sentinel = Sentinel(address.nodes, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     primary: Redis = sentinel.master_for(address.service, db=address.database, retry=never, **limits)
     return primary
+
+
+async def close(client: Redis | RedisCluster) -> None:
+    """Close all connections, those to Sentinels too, which redis-py leaves open."""
+    await client.aclose()
+    pool = getattr(client, "connection_pool", None)
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _node(place: str, port: int) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from gate.core.meter import Count, Meter, Timing
-from gate.store.backends import StoreTls, connect
+from gate.store.backends import StoreTls, close, connect
 
 VERBS = ("open", "join", "admit", "advance", "claim", "finish", "reset", "mark", "note", "discount")
 TIMEOUT_SECONDS = 0.5
@@ -138,7 +138,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close every connection of the pool."""
-        await self._redis.aclose()
+        await close(self._redis)
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -92,6 +92,10 @@ class Live:
         """Whether the store's last answer lacked something that this gate knows."""
         return self._memory(room).lacks
 
+    def set_lacking(self, room: str) -> None:
+        """The store must be opened anew before it is asked again."""
+        self._memory(room).lacks = True
+
     def ruled(self, room: str) -> Line | None:
         """The line of the last word that operators had, as far as this gate has heard."""
         return self._memory(room).ruled

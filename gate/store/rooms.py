@@ -29,6 +29,8 @@ RECORD_LIFE_SECONDS = 400 * 86_400.0
 RECORD_PAGE = 1_000
 # What a tick asks, ten times a second whatever the store does.
 _PROBES = ("open", "advance")
+# `advance` would step into the next era, but this reign of the store has not been opened yet.
+_NOT_OPENED = -2
 
 
 class Dealt(NamedTuple):
@@ -118,7 +120,7 @@ class RoomStore:
         names, triples = self._deal_arguments(room, batch)
         paid = plan.at - plan.released / line.release_rate
         arguments: list[str | int | float] = [
-            *astuple(line.read), f"{paid:.6f}", plan.era, *self._heal_arguments(room), *triples,
+            *astuple(line.read), f"{paid:.6f}", plan.era, _left(line, plan), *self._heal_arguments(room), *triples,
         ]  # fmt: skip
         reply = await self._call("admit", room.name, names, arguments)
         dealt = self._dealt(room.name, reply)
@@ -128,7 +130,9 @@ class RoomStore:
         self, line: Line, plan: Advance | None, fields: Sequence[str] = (), note: Note | None = None
     ) -> bool:
         """Write an advance (and an operator's fields), or only read with None. False: another gate was first."""
-        target: list[str | int | float] = [plan.era, plan.now_serving, f"{plan.at:.6f}"] if plan else ["", "", ""]
+        target: list[str | int | float] = ["", "", "", ""]
+        if plan is not None:
+            target = [plan.era, plan.now_serving, f"{plan.at:.6f}", _left(line, plan)]
         arguments: list[str | int | float] = [
             *astuple(line.read), *target, self.live.history_seen(line.room), *self._note_arguments(note), *fields,
         ]  # fmt: skip
@@ -137,6 +141,8 @@ class RoomStore:
             self.live.lose(line.room)
             return False
         self._accept(line.room, reply)
+        if reply.verdict == _NOT_OPENED:
+            self.live.set_lacking(line.room)
         return reply.verdict == 1
 
     async def claim(self, room: str, place: Place) -> int:
@@ -269,3 +275,8 @@ class RoomStore:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
         return read_line(room, reply)
+
+
+def _left(line: Line, plan: Advance) -> str:
+    """The eras that an advance leaves behind, with their ends as the gate knew them; the scripts look again."""
+    return " ".join(f"{era.number}:{era.last}" for era in line.eras if era.number < plan.era)

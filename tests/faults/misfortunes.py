@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.faults.dealers import Dealer, Dealers
 from tests.faults.preload import Preload, preload_library
+from tests.faults.results import sized
 from tests.faults.stores import Relay, Store
 
-DEALERS = 4
+DEALERS = sized(2, 4)
 # Pre-ticket proofs, clocks and the like do not matter here; a rate that keeps the pointer moving does.
 OPTIONS: dict[str, object] = {"rate": 400, "size": 60}
 
@@ -25,7 +26,7 @@ class Ground:
     rollbacks: int = 0
 
     def dealers(self, urls: list[str]) -> Dealers:
-        """Four, on these addresses in turn."""
+        """All, on these addresses in turn."""
         return Dealers(
             self.folder / "dealers", self.subject, [urls[index % len(urls)] for index in range(DEALERS)], options=OPTIONS
         )
@@ -35,7 +36,8 @@ Misfortune = Callable[[Ground], Awaitable[Dealers]]
 
 
 def _half(dealers: Dealers) -> list[Dealer]:
-    return random.sample(dealers.all, random.choice((2, 2, 2, len(dealers.all))))
+    """Half of them, and now and then all."""
+    return random.sample(dealers.all, random.choice((DEALERS // 2, DEALERS // 2, DEALERS // 2, DEALERS)))
 
 
 async def _deal_on(dealers: Dealers, seconds: float) -> None:
@@ -187,7 +189,7 @@ async def two_primaries(ground: Ground) -> Dealers:
         await _deal_on(dealers, 0.5)
         await b.promote()
         await _turn(far, b)
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(sized(2, 5))
         await _turn(near, b)
         await a.kill()
         await _deal_on(dealers, 1.0)

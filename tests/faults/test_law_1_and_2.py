@@ -14,13 +14,13 @@ from tests.faults.results import LONG, sized, tell
 CONTROLS = ("incr", "highest")
 # Rounds in the short form and in the long one.
 ROUNDS = {
-    m.rollback_storm: (6, 100),
-    m.old_snapshot: (2, 10),
-    m.flushed: (2, 10),
-    m.empty_restart: (2, 10),
-    m.slow_disk: (2, 20),
-    m.lagging_replica: (2, 10),
-    m.promoted_again: (2, 10),
+    m.rollback_storm: (4, 100),
+    m.old_snapshot: (1, 10),
+    m.flushed: (1, 10),
+    m.empty_restart: (1, 10),
+    m.slow_disk: (1, 20),
+    m.lagging_replica: (1, 10),
+    m.promoted_again: (1, 10),
     m.two_primaries: (1, 1),
     m.leaping_clock: (3, 3),
 }

@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 
 from gate.core.place import Place
+from gate.core.release import plan
 from gate.core.room import Mode, PollRule, Room
 from gate.core.tokens import PreTicket
 from gate.store.connection import Connection
@@ -164,8 +166,6 @@ async def test_a_reset_outlives_a_rollback_behind_it(ground):
 
 async def test_operators_word_outlives_a_rollback_and_an_empty_store(ground):
     """Rate, mode and message set since are given back by a gate that heard them, also before a cold gate's file."""
-    from dataclasses import replace
-
     gate = await ground.gate()
     saved = await ground.save()
     await gate.ticker.change(gate.room, lambda now: replace(now, release_rate=7.0, message="late"), actor="ops")
@@ -180,8 +180,6 @@ async def test_operators_word_outlives_a_rollback_and_an_empty_store(ground):
 
 async def test_law_3_the_pointer_of_a_lost_era_is_not_taken_back(ground):
     """The store forgets the very era that is being served: nothing lower is shown, and those served stay served."""
-    from dataclasses import replace
-
     gate = await ground.gate()
     await gate.join(2)
     saved = await ground.save()
@@ -202,8 +200,6 @@ async def test_law_3_the_pointer_of_a_lost_era_is_not_taken_back(ground):
 
 async def test_a_pass_proves_that_the_pointer_had_come_so_far(ground):
     """A cold gate on a rolled-back store is shown a pass: whoever was before its place is served again at once."""
-    from dataclasses import replace
-
     gate = await ground.gate()
     places = await gate.join(50)
     saved = await ground.save()
@@ -218,3 +214,95 @@ async def test_a_pass_proves_that_the_pointer_had_come_so_far(ground):
     cold.live.show_served(cold.room.name, places[39])
     await cold.tick()
     assert cold.line.pointer >= places[39]
+
+
+async def hold_over(ground):
+    """All holds are over."""
+    ask = ground.asker.connection.command
+    for field in await ask("HKEYS", ground.key):
+        if field.startswith("hold:"):
+            await ask("HSET", ground.key, field, 0)
+
+
+async def test_an_end_that_is_mended_meanwhile_is_not_stepped_over(ground):
+    """One gate has planned a step on a snapshot; another puts the era's end back before it is written: refused."""
+    gate = await ground.gate()
+    await gate.join(1)
+    saved = await ground.save()
+    lost = await gate.join(3)
+    await ground.load(saved)
+    stale, witness = await ground.gate(), await ground.gate()
+    (newcomer,) = await stale.join()
+    ground.asker = stale
+    await hold_over(ground)
+    await stale.ticker.change(stale.room, lambda now: replace(now, mode="auto"), actor="ops")
+    await asyncio.sleep(0.1)
+    await stale.store.advance(stale.line, None)
+    planned, line = plan(stale.line, stale.connection.clock.now()), stale.line
+    assert planned.era == newcomer.era, "a step, as far as this gate knows"
+    witness.live.show(witness.room.name, lost[2])
+    await witness.tick(2)
+    assert not await stale.store.advance(line, planned)
+    assert stale.line.pointer < lost[0]
+    assert stale.line.ahead(newcomer) >= 3
+
+
+async def test_a_reign_that_was_not_opened_steps_nowhere(ground):
+    """Rolled back to where a hold was over already: before any step the store is opened anew, and every hold with it."""
+    gate = await ground.gate()
+    await gate.join(2)
+    await ground.load(await ground.save())
+    (second,) = await gate.join(1)
+    ground.asker = gate
+    await hold_over(ground)
+    saved = await ground.save()
+    await ground.load(saved)
+    cold = await ground.gate()  # opens it at once, being new here
+    assert all(era.hold_until > cold.line.time for era in cold.line.eras[1:])
+    await ground.load(saved)
+    await gate.ticker.change(gate.room, lambda now: replace(now, mode="auto"), actor="ops")
+    for _ in range(4):
+        await asyncio.sleep(0.05)
+        await gate.tick()
+    assert gate.line.pointer.era < second.era, "held anew"
+    assert all(era.hold_until > gate.line.time for era in gate.line.eras[1:])
+
+
+async def test_marks_are_believed_only_where_they_say_something(ground):
+    """A clean stop spares the next era its hold: not one of a reign that never dealt, nor an old one, nor a hold owed."""
+    gate = await ground.gate()
+    key, ask = ground.key, gate.connection.command
+
+    async def next_hold(*, before=lambda: None):
+        """How long the era that a restart opens is held."""
+        await gate.join(1)
+        before_saved = before()
+        if before_saved is not None:
+            await before_saved
+        saved = await ground.save()
+        await ground.load(saved)
+        await gate.join(1)
+        return gate.line.newest.hold_until - gate.line.time
+
+    assert await next_hold() > 1.0, "a kill leaves no mark"
+    ground.asker = gate
+    await hold_over(ground)
+    assert await next_hold(before=lambda: gate.store.mark(gate.room.name)) <= 0, "a clean stop"
+    assert await next_hold() > 1.0
+    owed = gate.line.newest.hold_until
+    assert await next_hold(before=lambda: gate.store.mark(gate.room.name)) > 0, "a hold that is owed still"
+    assert gate.line.newest.hold_until <= owed
+    await hold_over(ground)
+
+    async def old_mark():
+        era, n = await ask("HMGET", key, "era", "n")
+        await ask("HSET", key, "mark", f"{era}:{n}:{int((time.time() - 3_600) * 1000)}")
+
+    assert await next_hold(before=old_mark) > 1.0, "one that came back with a backup"
+    await hold_over(ground)
+
+    async def uncrowned():
+        await ask("HSET", key, "fence", "a:reign:before")
+        await gate.store.mark(gate.room.name)
+
+    assert await next_hold(before=uncrowned) > 1.0, "a reign that has not dealt"

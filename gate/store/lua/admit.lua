@@ -3,19 +3,20 @@
 -- KEYS   3.. pre-ticket bitmaps
 -- ARGV   1 generation   2 sv_era   3 sv_n   4 at   5 rev     the line that `idle_places` was worked out on
 --        6 paid: `at` if nobody were released now   7 the era to serve from
---        8 evidence   9 gate_ms   10 nonce   11 hold_ms      see heal()
---        12.. triples, see deal()
+--        8 the eras left behind, see may_step()
+--        9 evidence   10 gate_ms   11 nonce   12 hold_ms      see heal()
+--        13.. triples, see deal()
 -- Returns verdict 1 (done), 0 (the line is another by now, nothing dealt), extra: one code a visitor, in one text.
 -- Atomic, because a number dealt here must be released here or not be dealt at all.
 
 if redis.call('EXISTS', line) == 0 then return {0, '', clock, {}, {}} end
-heal(ARGV[8], tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]))
+heal(ARGV[9], tonumber(ARGV[10]), ARGV[11], tonumber(ARGV[12]))
 local same = get('gen') == ARGV[1] and get('sv_era') == ARGV[2] and get('sv_n') == ARGV[3] and get('at') == ARGV[4]
   and get('rev') == ARGV[5] and get('era') == ARGV[7]
 local served_to = (ARGV[7] == ARGV[2]) and tonumber(ARGV[3]) or 0
-if not same or num('n') ~= served_to then return reply(0, '', false) end
+if not same or num('n') ~= served_to or not may_step(ARGV[8], num('era')) then return reply(0, '', false) end
 local before = num('n')
-local codes = deal(12, places_left())
+local codes = deal(13, places_left())
 local dealt = num('n') - before
 if dealt > 0 then
   serve(num('era'), num('n'))

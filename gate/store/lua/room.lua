@@ -13,6 +13,7 @@
 -- Times are milliseconds of this server's TIME. A place is (gen, era, n), compared in that order.
 
 local SLOT_MS = 10000
+local MARK_MS = 60000
 local HISTORY_ROWS = 9000
 local line, history = KEYS[1], KEYS[2]
 
@@ -65,11 +66,26 @@ local function remember(era, last, hold_ms)
   if known < 0 and era > num('sv_era') then redis.call('HSET', line, 'hold:' .. text(era), text(now_ms + hold_ms)) end
 end
 
+-- Whether the last writer left in good order a moment ago, and nothing came after. An old mark may come back with a
+-- backup, and proves nothing.
+local function stopped_well(era, n)
+  local left = tonumber(string.match(get('mark') or '', '^' .. text(era) .. ':' .. text(n) .. ':(%d+)$') or '-1')
+  return left >= 0 and left <= now_ms and now_ms - left <= MARK_MS
+end
+
+-- No era that is still to come may be stepped into before then.
+local function hold_all(until_ms)
+  for _, field in ipairs(redis.call('HKEYS', line)) do
+    local era = tonumber(string.match(field, '^end:(%d+)$') or '-1')
+    if era > num('sv_era') then redis.call('HSET', line, 'hold:' .. text(era), text(until_ms)) end
+  end
+end
+
 -- Law 1. The first deal of a reign, or evidence of more than the store knows, opens a new era: numbers that may have
 -- been lost are never dealt again, and old places sort first. Evidence of a later generation is adopted.
 -- evidence: 'generation era:position ...', oldest first, what the gate knows to be dealt; gate_ms: its clock;
--- nonce: 64 random bits; hold_ms: how long old tickets have to show before a new era may be stepped into (none
--- where the last writer left a mark).
+-- nonce: 64 random bits; hold_ms: how long old tickets have to show before a new era may be stepped into (where the
+-- last writer left a mark, only for what is left of the hold before).
 local function heal(evidence, gate_ms, nonce, hold_ms)
   local generation = tonumber(string.match(evidence, '^%d+'))
   if generation > num('gen') then begin_generation(generation) end
@@ -83,14 +99,17 @@ local function heal(evidence, gate_ms, nonce, hold_ms)
     end
   end
   local crowned = reign()
-  if get('fence') ~= crowned or top_era > era or n > num('n') then
+  local reborn = get('fence') ~= crowned
+  if reborn or top_era > era or n > num('n') then
     local fresh = math.max(era + 1, top_era + 1, now_ms, gate_ms)
-    local marked = get('mark') == text(era) .. ':' .. text(n)
+    local held = stopped_well(era, n) and num('hold:' .. text(era)) or now_ms + hold_ms
     if era >= sv_era then
       redis.call('HSET', line, 'end:' .. text(era), text(n), 'nonce:' .. text(era), get('nonce') or '')
     end
+    -- A store that went back has holds of then; whoever was lost with it has as long to show as in a new era.
+    if reborn and held > now_ms then hold_all(held) end
     redis.call('HSET', line, 'era', text(fresh), 'n', '0', 'nonce', nonce, 'fence', crowned,
-      'before', text(num('before') + n), 'hold:' .. text(fresh), text(marked and 0 or now_ms + hold_ms))
+      'before', text(num('before') + n), 'hold:' .. text(fresh), text(held))
     redis.call('HDEL', line, 'mark')
   end
   for _, one in ipairs(older) do remember(one[1], one[2], hold_ms) end
@@ -133,6 +152,20 @@ local function serve(era, n)
     local passed = string.match(field, '^%a+:(%d+)$')
     if passed and tonumber(passed) < era then redis.call('HDEL', line, field) end
   end
+end
+
+-- Whether the pointer may step into `target`: its hold is over, and each era left behind is over as the store knows it
+-- by now, not only as the gate knew it. left: 'era:last ...' from the era of the gate's pointer on; '' for no step.
+local function may_step(left, target)
+  if left == '' then return true end
+  local ends = {}
+  for era, last in string.gmatch(left, '(%d+):(%d+)') do ends[tonumber(era)] = tonumber(last) end
+  local from = tonumber(string.match(left, '^%d+'))
+  for _, field in ipairs(redis.call('HKEYS', line)) do
+    local era = tonumber(string.match(field, '^end:(%d+)$') or '-1')
+    if era >= from and era < target and num(field) > (ends[era] or -1) then return false end
+  end
+  return now_ms >= num('hold:' .. text(target))
 end
 
 -- Appends an entry to the room's record, if the chain still ends where the gate saw it end; whether it did.
