@@ -65,8 +65,12 @@ class Ticker:
             )
             line = await self._apply_configured(room, line)
         advance = plan(line, self._now(), lease=room.lease)
+        if advance.era != line.serving.number and live.knows_more(room.name):
+            await self._heal(room)  # before an era is left behind, the store hears of all who are in it
+            return
         await self._store.advance(line, advance if advance.changes(line, room.lease) else None)
         if live.lacks(room.name):
+            log.warning("store lost numbers", extra={"room": room.name})
             await self._heal(room)
         await self._owed.pay(room.name)
         line = live.line(room.name) or line
@@ -76,7 +80,6 @@ class Ticker:
     async def _heal(self, room: Room) -> None:
         """The store has gone back behind what this gate knows: it is told, and given operators' last word again."""
         ruled = self._store.live.ruled(room.name)
-        log.warning("store lost numbers", extra={"room": room.name})
         settings, revision = (current(ruled), ruled.revision) if ruled else (configured(room), 0)
         await self._store.open(room, settings, revision)
 

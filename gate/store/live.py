@@ -92,6 +92,11 @@ class Live:
         """Whether the store's last answer lacked something that this gate knows."""
         return self._memory(room).lacks
 
+    def knows_more(self, room: str) -> bool:
+        """Whether this gate knows of places that the last line does not have; tokens shown since, above all."""
+        memory = self._memory(room)
+        return memory.line is not None and memory.evidence.lost_by(memory.line)
+
     def set_lacking(self, room: str) -> None:
         """The store must be opened anew before it is asked again."""
         self._memory(room).lacks = True

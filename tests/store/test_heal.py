@@ -241,7 +241,7 @@ async def test_an_end_that_is_mended_meanwhile_is_not_stepped_over(ground):
     planned, line = plan(stale.line, stale.connection.clock.now()), stale.line
     assert planned.era == newcomer.era, "a step, as far as this gate knows"
     witness.live.show(witness.room.name, lost[2])
-    await witness.tick(2)
+    await witness.tick()
     assert not await stale.store.advance(line, planned)
     assert stale.line.pointer < lost[0]
     assert stale.line.ahead(newcomer) >= 3
