@@ -9,7 +9,7 @@ ORIGIN ?=
 CROWD ?= 100
 VISITORS ?= 5000
 
-.PHONY: run test test-fast lint format bench lock system clean
+.PHONY: run test test-fast lint format bench faults lock system clean
 
 run: $(VENV)/.run-ready  ## the demo, or the gate before a site: make run ORIGIN=https://shop.example
 ifeq ($(ORIGIN),)
@@ -39,6 +39,11 @@ bench: $(VENV)/.test-ready  ## release accuracy, tuning, store memory; then ngin
 	$(BIN)/python loadtests/store_memory.py
 	$(BIN)/python loadtests/store_memory.py --claim
 	$(BIN)/python loadtests/compare.py --out docs/benchmarks.md
+
+faults: $(VENV)/.test-ready system  ## the long form of the fault tests, more than an hour on a quiet machine, into docs/reliability.md
+	rm -f .faults.jsonl
+	GATE_FAULTS=long GATE_FAULTS_OUT=.faults.jsonl CI=1 $(BIN)/python -m pytest -q tests/faults; \
+	status=$$?; $(BIN)/python -m tests.faults.results .faults.jsonl docs/reliability.md && exit $$status
 
 lock:  ## pin dependencies anew; the lock names no registry
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
@@ -76,4 +81,4 @@ $(VENV)/.test-ready: requirements-dev.lock | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run-ready
 
 clean:
-	rm -rf $(VENV) .gate .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) .gate .faults.jsonl .pytest_cache .mypy_cache .ruff_cache dist build
