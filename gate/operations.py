@@ -1,6 +1,6 @@
 """What operators do to a room, on this gate's ticker and store; every act goes on record with its actor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,7 @@ class RoomOperations:
 
     async def advance(self, room: str, by: int, *, actor: str) -> Line:
         """Move the pointer by up to `by` places within the era being served, past the rate."""
-        for line in self._tries(room):
+        async for line in self._tries(room):
             # What is earned by now is paid first, as a tick would, so that it is not paid again after.
             lease, rate = self._rooms[room].lease, line.release_rate
             paid = settle(line, self._now(), rate=rate, burst=line.burst, mode=line.mode, lease=lease)
@@ -78,7 +78,7 @@ class RoomOperations:
 
     async def reset(self, room: str, *, actor: str) -> Line:
         """A new generation: an empty line, every old ticket and pass dead."""
-        for line in self._tries(room):
+        async for line in self._tries(room):
             generation = max(line.generation + 1, int(self._now() * 1000))
             before = {"generation": line.generation, "issued": line.visitors, "served": line.let_in}
             note = self._compose(line, actor, "reset", before, {"generation": generation})
@@ -88,7 +88,7 @@ class RoomOperations:
 
     async def link(self, room: str, *, actor: str, life: float, next_path: str) -> dict[str, Any]:
         """A link that sets a pass, for staff and press: a place before all others, outside the line, counted."""
-        for line in self._tries(room):
+        async for line in self._tries(room):
             place = Place(line.generation, GUEST_ERA, line.guests + 1)
             note = self._compose(line, actor, "admit", {"guests": line.guests}, {"guests": place.position})
             if await self._store.note(line, note, raises="guests"):
@@ -105,9 +105,10 @@ class RoomOperations:
             return StoreUnavailableError("never heard")
         return RefusalError(Reason.REVISION_STALE, "others changed it at the same time; look again")
 
-    def _tries(self, room: str) -> Iterator[Line]:
+    async def _tries(self, room: str) -> AsyncIterator[Line]:
         """The line as it is now, each time another gate was first; none while the store was never heard."""
         for _ in range(_RACES_MAX):
+            await self._ticker.mend(self._rooms[room])
             line = self.line(room)
             if line is None:
                 return

@@ -69,16 +69,25 @@ class Ticker:
             await self._heal(room)  # before an era is left behind, the store hears of all who are in it
             return
         await self._store.advance(line, advance if advance.changes(line, room.lease) else None)
-        if live.lacks(room.name):
-            log.warning("store lost numbers", extra={"room": room.name})
-            await self._heal(room)
-        await self._owed.pay(room.name)
+        await self.mend(room)
+        with contextlib.suppress(StoreUnavailableError):  # told with the next tick, if it is more than one write
+            await self._owed.pay(room.name)
         line = live.line(room.name) or line
         if live.deny_list_is_stale(room.name):
             live.set_denied(room.name, await self._store.denied(room.name), line.denied_revision)
 
+    async def mend(self, room: Room) -> None:
+        """Where the store's last answer lacked something that this gate knows, tell it.
+
+        Raises:
+            StoreUnavailableError: it is away.
+        """
+        if self._store.live.lacks(room.name):
+            log.warning("store lost numbers", extra={"room": room.name})
+            await self._heal(room)
+
     async def _heal(self, room: Room) -> None:
-        """The store has gone back behind what this gate knows: it is told, and given operators' last word again."""
+        """Open the room anew with all that this gate knows, operators' last word too."""
         ruled = self._store.live.ruled(room.name)
         settings, revision = (current(ruled), ruled.revision) if ruled else (configured(room), 0)
         await self._store.open(room, settings, revision)
@@ -98,6 +107,7 @@ class Ticker:
 
     async def _change(self, room: Room, amend: Callable[[Settings], Settings], actor: str, seed: str) -> Line:
         for _ in range(_RACES_MAX):
+            await self.mend(room)
             line = self._store.live.line(room.name) or await self._store.open(room, configured(room))
             now = current(line)
             wanted = amend(now)

@@ -78,7 +78,7 @@ class Live:
         memory = self._memory(room)
         if memory.line is not None:
             memory.line = on_lease(memory.line, now, lease=lease)
-            memory.pointer = memory.line.pointer
+            memory.pointer = max(memory.pointer or memory.line.pointer, memory.line.pointer)
 
     def evidence(self, room: str) -> str:
         """What this gate knows to be dealt, as the scripts read it."""

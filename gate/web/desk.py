@@ -67,11 +67,16 @@ class Desk:
         return self._store.live.fails(self.room.name)
 
     @property
+    def away_for(self) -> float:
+        """Seconds for which the store has been silent; 0 while it answers."""
+        return self._store.live.failing_for(self.room.name)
+
+    @property
     def opens_in_outage(self) -> bool:
         """Whether newcomers are let in because the store is away: by configuration, and not for ever."""
         if self.room.store_outage != "open":
             return False
-        return 0 < self._store.live.failing_for(self.room.name) <= self.room.outage_open_for
+        return 0 < self.away_for <= self.room.outage_open_for
 
     def now(self) -> float:
         """The store's clock, Unix seconds, without its leaps."""

@@ -24,7 +24,7 @@ from gate.web.edge import EdgeHandler
 from gate.web.forwarding import Forwarding
 from gate.web.holdings import Admitted
 from gate.web.problems import problem, refusal
-from gate.web.retry import retry_seconds
+from gate.web.retry import outage_seconds, retry_seconds
 from gate.web.sight import Sight, Visit
 from gate.web.trouble import TroublePage
 from gate.web.visitors import Visitors
@@ -77,7 +77,7 @@ class Gatekeeper:
         except StoreUnavailableError:
             log.info("refused", extra={"reason": Reason.STORE_UNAVAILABLE.value})
             self._meter.count(Count.DECISIONS, "", Reason.STORE_UNAVAILABLE)
-            answer = problem(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
+            answer = problem(Reason.STORE_UNAVAILABLE, retry_after=outage_seconds(self._sight.away_for()))
         if (self.draining or "Upgrade" in request.headers) and not answer.prepared:
             answer.force_close()
         return answer

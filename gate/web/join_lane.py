@@ -24,7 +24,7 @@ from gate.web.cookies import parse_cookies
 from gate.web.desk import Desk
 from gate.web.lanes import Client
 from gate.web.plain import pairs_of
-from gate.web.retry import retry_seconds
+from gate.web.retry import outage_seconds
 from gate.web.told import Told, tell_new, tell_pending
 
 # How the head of a join begins.
@@ -191,7 +191,7 @@ class Joining:
         dealt = None if error else asked.result()
         if dealt is None:
             known = error is None or isinstance(error, StoreUnavailableError)
-            away = RefusalError(Reason.STORE_UNAVAILABLE, retry_after=retry_seconds(2))
+            away = RefusalError(Reason.STORE_UNAVAILABLE, retry_after=outage_seconds(self._desk.away_for))
             return self._client.take_ordinary_way(self._data, away if known else RefusalError(Reason.INTERNAL))
         self._lane.took(time.perf_counter() - self._began)
         if dealt.position == 0:

@@ -57,6 +57,10 @@ class Sight:
         self._desks = desks
         self._trust = trust
 
+    def away_for(self) -> float:
+        """Seconds for which the store has been silent, of the room that it is silent longest about."""
+        return max((desk.away_for for desk in self._desks.values()), default=0.0)
+
     def identify(self, request: Asking) -> Caller:
         """Who calls, and for what. Raises RefusalError."""
         return identify(request, self._trust.proxies, self._trust.public_scheme)

@@ -27,7 +27,7 @@ from gate.web.desk import Desk
 from gate.web.languages import Catalogue, choose, group_digits, plural
 from gate.web.packed import Packed, pack
 from gate.web.page import HTML_HEADERS, fill
-from gate.web.retry import retry_seconds
+from gate.web.retry import outage_seconds, retry_seconds
 
 _SAFE_BACK = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 _BACK_KEPT = "/?:@!$&'()*+,;=-._~%[]#"
@@ -169,6 +169,8 @@ def _state(desk: Desk, ticket: Ticket | None, reason: Reason | None) -> str:
 
 
 def _retry_after(desk: Desk, view: View) -> int:
+    if view.state == "away":
+        return outage_seconds(desk.away_for)
     wait = wait_range(view.line, view.ticket.place) if view.line and view.ticket else None
     seconds = poll_after(desk.room.poll, wait.low if wait else 0)
     return retry_seconds(seconds)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import re
+import time
 
 import pytest
 from aiohttp import web as server
@@ -349,3 +350,32 @@ async def test_a_reset_line_is_joined_anew(start_gate, page, shop, room_name, we
     await (await web.post(url, json={"confirm": room_name}, headers=headers)).read()
     await until(page, f"!document.querySelector('#reference').textContent.includes({before[-6:]!r})")
     assert running.line(room_name).issued == 1
+
+
+async def test_a_ticket_that_the_line_has_lost_is_shown_once(start_gate, new_browser, page, shop, room_name):
+    """The line was restored without this ticket: the page shows it within the first half of the hold, once; else never."""
+    running = await start_gate(mode="hold", poll_min=0.5, poll_max=1)
+    await line_of(running, room_name, new_browser, 3)
+    shown = []
+    page.on("request", lambda request: shown.append(time.monotonic()) if "/_gate/status/" in request.url else None)
+    lost = False
+
+    async def forgetful(route):
+        answer = await route.fetch()
+        said = await answer.json()
+        if lost:
+            # A store that came back without the era: an empty one is served, a new one is held.
+            said |= {"eras": [[said["era"] + 10_000, 0]], "era": 0, "now_serving": 0, "issued": 0, "hold_until": said["time"] + 4}
+        await route.fulfill(status=200, json=said)
+
+    await page.route("**/_gate/now/*", forgetful)
+    await page.goto(running.url + "/book")
+    await page.wait_for_selector("[data-state=held] #reference:not(:empty)")
+    await asyncio.sleep(2.0)
+    assert shown == []
+    lost, told = True, time.monotonic()
+    async with asyncio.timeout(8):
+        while not shown:
+            await asyncio.sleep(0.05)
+    assert shown[0] - told < 1.2 * 1.2 + 2.0 + 1.0
+    assert await text(page, "#ahead") == "At most 3 people ahead of you", "what was seen is not forgotten"

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from gate.web.budget import Budget
+from gate.web.retry import outage_seconds
 from gate.web.waiting import safe_back
 
 
@@ -37,6 +38,13 @@ def test_budgets_refill_and_are_bounded():
     assert budget.take("b", 0.0)
     assert budget.take("a", 0.3)
     assert not Budget(0).take("a", 0.0)
+
+
+def test_newcomers_of_an_outage_come_again_ever_more_slowly():
+    """Two or three seconds at first, a quarter of the outage's age more, never above eighteen; each at a moment of its own."""
+    for away, least, most in ((0, 2, 3), (20, 7, 11), (3_600, 12, 18)):
+        times = {outage_seconds(away) for _ in range(200)}
+        assert (min(times), max(times)) == (least, most) or (len(times) > 1 and least <= min(times) and max(times) <= most)
 
 
 async def test_a_silent_socket_outlives_the_header_deadline(start_gate):
