@@ -15,10 +15,12 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gate.child import python
 from gate.core.meter import Layout, Meter, Reading
+from gate.parts import Known
 from gate.settings import Config
 from gate.sockets import bind, place_of
 from gate.worker import READY, REPLACED, Task
@@ -66,10 +68,13 @@ class _Slot:
 class Crew:
     """All workers. `sockets` are the listening ones there are so far; more are bound as they are needed."""
 
-    def __init__(self, sockets: list[socket.socket], store_url: str, level: int) -> None:
+    def __init__(
+        self, sockets: list[socket.socket], store_url: str, level: int, known: Callable[[], Known]
+    ) -> None:
         self._sockets = sockets
         self._store_url = store_url
         self._level = level
+        self._known = known
         self._config: Config | None = None
         self._slots: list[_Slot] = []
         self._leaving: list[Worker] = []
@@ -212,7 +217,7 @@ class Crew:
             with tempfile.TemporaryFile() as file:
                 file.truncate(size)
                 shared = memoryview(mmap.mmap(file.fileno(), size))
-                task = Task(config, self._store_url, listeners, file.fileno(), size, self._level)
+                task = Task(config, self._store_url, listeners, file.fileno(), size, self._level, self._known())
                 process = subprocess.Popen(  # noqa: S603  (our own module)
                     python("gate.worker"),
                     stdin=subprocess.PIPE,

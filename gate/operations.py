@@ -31,6 +31,7 @@ class RoomOperations:
         self._ticker = ticker
         self._now = now
         self._make_link = make_link
+        self._guests: dict[tuple[str, int], int] = {}
 
     def rooms(self) -> tuple[str, ...]:
         """All rooms' names."""
@@ -89,9 +90,12 @@ class RoomOperations:
     async def link(self, room: str, *, actor: str, life: float, next_path: str) -> dict[str, Any]:
         """A link that sets a pass, for staff and press: a place before all others, outside the line, counted."""
         async for line in self._tries(room):
-            place = Place(line.generation, GUEST_ERA, line.guests + 1)
+            # A store that came back lower does not make this process give a guest another's place.
+            number = max(line.guests, self._guests.get((room, line.generation), 0)) + 1
+            place = Place(line.generation, GUEST_ERA, number)
             note = self._compose(line, actor, "admit", {"guests": line.guests}, {"guests": place.position})
             if await self._store.note(line, note, raises="guests"):
+                self._guests[room, line.generation] = number
                 return self._make_link(room, place, life, next_path)
         raise self._lost(room)
 

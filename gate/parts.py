@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gate.core.line import Line
 from gate.core.meter import Meter
 from gate.core.readiness import Readiness
 from gate.keyfile import load_or_make
@@ -19,6 +20,14 @@ _FRESH_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What a process of this machine's gate hands to another: the rooms' lines, and the time tokens are judged in."""
+
+    lines: tuple[Line, ...]
+    steady: float
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """One process's own parts; `config` is what they were built from."""
 
@@ -31,6 +40,20 @@ class Parts:
     ticker: Ticker
     active: ActivePasses
     owed: Owed
+
+    def known(self) -> Known:
+        """What a successor needs to serve before it has heard the store, which may be away."""
+        lines = (self.live.line(room.name) for room in self.config.rooms)
+        return Known(tuple(line for line in lines if line is not None), self.connection.clock.steady_offset)
+
+    def begin(self, known: Known) -> None:
+        """Go on where another process is."""
+        names = {room.name for room in self.config.rooms}
+        for line in known.lines:
+            if line.room in names:
+                self.live.seed(line)
+        if known.lines:
+            self.connection.clock.begin(known.steady)
 
     def readiness(self) -> Readiness:
         """Whether visitors may be sent here: not before every room was heard of once."""

@@ -23,6 +23,7 @@ from gate.core.meter import Reading
 from gate.core.readiness import Readiness
 from gate.crew import LOOK_SECONDS, Crew
 from gate.loop import cancelled, every, new_event_loop
+from gate.parts import Known, Parts
 from gate.settings import Config
 from gate.sockets import address, bind_alone, place_of, tls_context
 from gate.store.embedded import EmbeddedStore, start_embedded
@@ -70,7 +71,8 @@ class _Supervisor:
         self._reload = reload
         self._embedded = embedded
         self._store_url = embedded.url if embedded else config.store["url"]
-        self._crew = Crew(list(doors.public), self._store_url, level)
+        self._crew = Crew(list(doors.public), self._store_url, level, lambda: self._known)
+        self._parts: Parts | None = None
         self._office: contextlib.AsyncExitStack | None = None
         self._offices: list[Callable[[], Reading]] = []
         self._trends = Trends()
@@ -145,6 +147,7 @@ class _Supervisor:
     async def _open_office(self, config: Config) -> contextlib.AsyncExitStack:
         """The admin side for a configuration, serving; whatever counted before is counted on."""
         gate = Gate(config, self._store_url)
+        gate.parts.begin(self._known)
         self._offices.append(gate.parts.meter.read)
         meters = [*self._offices, self._crew.read]
         fleet = Fleet(meters, lambda: self._readiness(gate), self._crew.counts, self._trends)
@@ -152,11 +155,17 @@ class _Supervisor:
         assert admin is not None  # noqa: S101  (bound before anything else)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(gate.running(Doors(admin=admin.dup()), fleet))
+            self._parts = gate.parts
             return stack.pop_all()
 
     async def _close_office(self) -> None:
         if self._office is not None:
             await self._office.aclose()
+
+    @property
+    def _known(self) -> Known:
+        """What the office knows, for processes that start while the store may be away."""
+        return self._parts.known() if self._parts else Known((), 0.0)
 
     def _readiness(self, gate: Gate) -> Readiness:
         serves = not self._stopping and self._crew.counts()[0] > 0

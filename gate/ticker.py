@@ -14,6 +14,7 @@ from gate.core.line import Line
 from gate.core.record import Note, compose
 from gate.core.release import plan, settle
 from gate.core.room import Mode, Room
+from gate.loop import heed_end
 from gate.store.connection import StoreUnavailableError
 from gate.store.owed import Owed
 from gate.store.room_settings import Settings, changed_since, configured, current
@@ -42,14 +43,20 @@ class Ticker:
         self._now = now
         self._away: set[str] = set()
         self._skewed = False
+        self._mending: set[str] = set()
         self._changing: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
         """Tick until cancelled. A turn that fails is told once and tried again."""
+        # Each room by itself: one on a node that is silent holds up no other.
+        await asyncio.gather(*(self._run(room) for room in self._rooms))
+
+    async def _run(self, room: Room) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            await asyncio.gather(*(self._guarded(room) for room in self._rooms))
+            await self._guarded(room)
+            heed_end()
             due = max(due + TICK_SECONDS, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -58,18 +65,16 @@ class Ticker:
         live = self._store.live
         line = live.line(room.name)
         if line is None or not live.is_open(room.name):
-            # An emptied store is given back what operators had set, not what the file says.
-            ruled = live.ruled(room.name)
-            line = await self._store.open(
-                room, current(ruled) if ruled else configured(room), ruled.revision if ruled else 0
-            )
-            line = await self._apply_configured(room, line)
+            line = await self._apply_configured(room, await self._heal(room))
         advance = plan(line, self._now(), lease=room.lease)
         if advance.era != line.serving.number and live.knows_more(room.name):
             await self._heal(room)  # before an era is left behind, the store hears of all who are in it
             return
         await self._store.advance(line, advance if advance.changes(line, room.lease) else None)
-        await self.mend(room)
+        if live.lacks(room.name):
+            await self.mend(room)
+        else:
+            self._mending.discard(room.name)
         with contextlib.suppress(StoreUnavailableError):  # told with the next tick, if it is more than one write
             await self._owed.pay(room.name)
         line = live.line(room.name) or line
@@ -77,20 +82,25 @@ class Ticker:
             live.set_denied(room.name, await self._store.denied(room.name), line.denied_revision)
 
     async def mend(self, room: Room) -> None:
-        """Where the store's last answer lacked something that this gate knows, tell it.
+        """Where this gate knows more than the store's last answer said, tell it.
 
         Raises:
             StoreUnavailableError: it is away.
         """
-        if self._store.live.lacks(room.name):
+        live = self._store.live
+        if live.lacks(room.name) and room.name not in self._mending:
+            self._mending.add(room.name)  # told once, however often it takes
             log.warning("store lost numbers", extra={"room": room.name})
+        if live.lacks(room.name) or live.knows_more(room.name):
             await self._heal(room)
 
-    async def _heal(self, room: Room) -> None:
-        """Open the room anew with all that this gate knows, operators' last word too."""
+    async def _heal(self, room: Room) -> Line:
+        """Open the room with all that this gate knows: places, operators' last word, who was revoked."""
         ruled = self._store.live.ruled(room.name)
         settings, revision = (current(ruled), ruled.revision) if ruled else (configured(room), 0)
-        await self._store.open(room, settings, revision)
+        line = await self._store.open(room, settings, revision)
+        self._owed.deny_again(room.name, self._store.live.denied_here(room.name), self._now())
+        return line
 
     async def change(self, room: Room, amend: Callable[[Settings], Settings], *, actor: str, seed: str = "") -> Line:
         """Set rate, burst, mode, limit and message, settling what the old values still owe; the line after it.

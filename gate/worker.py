@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from gate.app import Doors, Gate
 from gate.core.meter import Meter
 from gate.loop import new_event_loop, rest_collector
+from gate.parts import Known
 from gate.settings import Config
 from gate.telemetry import start_logging
 
@@ -34,6 +35,7 @@ class Task:
     meter: int
     meter_bytes: int
     level: int
+    known: Known
 
 
 def main() -> None:
@@ -57,7 +59,9 @@ async def _serve(task: Task, meter: Meter) -> None:
     listeners = [socket.socket(fileno=number) for number in task.listeners]
     for listener in listeners:
         listener.setblocking(False)
-    async with Gate(task.config, task.store_url, meter=meter).running(Doors(public=listeners)) as gate:
+    gate = Gate(task.config, task.store_url, meter=meter)
+    gate.parts.begin(task.known)
+    async with gate.running(Doors(public=listeners)):
         rest_collector()
         with contextlib.suppress(BrokenPipeError):
             os.write(1, READY)

@@ -193,7 +193,8 @@
     if (fresh.mode === "off") return enter();
     testify(fresh);
     if (!pointer || newer(fresh, pointer) > 0) pointer = fresh;
-    else if (newer(fresh, pointer) === 0 && fresh.time >= pointer.time) pointer = fresh;
+    // A little older: by way of a cache. Much older: the store's clock has stepped back, and this is the latest.
+    else if (newer(fresh, pointer) === 0 && (fresh.time >= pointer.time || pointer.time - fresh.time > 60)) pointer = fresh;
     if (pointer.generation > place.generation) return startOver();
     if (served()) return turn();
     if (clock() > place.anewAt) return join();
@@ -208,9 +209,10 @@
     const ends = [[fresh.era, fresh.issued], ...fresh.eras];
     const known = place.era < fresh.era || ends.some(([era, last]) => era === place.era && place.position <= last);
     const left = fresh.hold_until - fresh.time;
-    if (known || left <= 0) return;
+    if (known) return;
     testify.done = fresh.hold_until;
-    setTimeout(() => call("status", "GET").catch(() => {}), (Math.random() * left * 1000) / 2);
+    // Late is better than never: what is before that era may take longer than its hold.
+    setTimeout(() => call("status", "GET").catch(() => {}), (Math.random() * Math.max(left, 1) * 1000) / 2);
   }
 
   function startOver() {

@@ -105,7 +105,7 @@ def decide(facts: Facts, room: Room, line: Line | None, now: float) -> Decision:
     if facts.early_data and facts.method not in SAFE_METHODS:
         return Refuse(Reason.TOO_EARLY)
     if line is None:
-        return Forward() if facts.outage_open else Refuse(Reason.STORE_UNAVAILABLE)
+        return _unheard(facts, room, now)
     if line.mode is Mode.OFF:
         return Forward()
     if facts.admission is not None:
@@ -120,9 +120,16 @@ def decide(facts: Facts, room: Room, line: Line | None, now: float) -> Decision:
 
 def pass_standing(admission: Pass, room: Room, line: Line, method: str, now: float) -> Standing:
     """What a validly signed pass is worth now."""
-    # One that seems to come from the future is good: we signed it, and some clock has stepped back since.
     if admission.place.generation != line.generation:
         return Standing.OVER
+    return _by_its_times(admission, room, method, now)
+
+
+def _by_its_times(admission: Pass, room: Room, method: str, now: float) -> Standing:
+    """What a pass is worth by what is written in it.
+
+    One that seems to come from the future is good: we signed it, and some clock has stepped back since.
+    """
     if now <= min(admission.expires + LEEWAY_SECONDS, admission.cap):
         worn = admission.expires < admission.cap and admission.expires - now < room.pass_life / 2
         return Standing.AGEING if worn else Standing.GOOD
@@ -156,12 +163,21 @@ def ticket_standing(ticket: Ticket, room: Room, line: Line, now: float) -> Reaso
     return Reason.TICKET_EXPIRED if now > ticket.expires + LEEWAY_SECONDS else None
 
 
+def _unheard(facts: Facts, room: Room, now: float) -> Decision:
+    """The store was never heard: those inside go on all the same (law 7); of newcomers nobody knows anything."""
+    if facts.admission is not None and _by_its_times(facts.admission, room, facts.method, now) is Standing.GOOD:
+        return Forward(facts.admission)
+    opens = facts.outage_open and room.mode is Mode.AUTO
+    return Forward() if opens else Refuse(Reason.STORE_UNAVAILABLE)
+
+
 def _without_pass(facts: Facts, line: Line) -> Decision:
     """A request of somebody who holds no pass; `facts.ticket`, where there is one, is worth its place."""
     opens_page = facts.kind in (Kind.NAVIGATION, Kind.FORM)
     if facts.ticket is not None and opens_page and line.served(facts.ticket.place):
         return Claim(facts.ticket)
-    if facts.ticket is None and facts.outage_open and line.mode is Mode.AUTO:
+    full = line.max_issued is not None and line.visitors >= line.max_issued
+    if facts.ticket is None and facts.outage_open and line.mode is Mode.AUTO and not full:
         return LetIn()
     waits: ShowPage | Refuse
     if facts.crawler:

@@ -6,6 +6,7 @@ store: `store/lines.py` makes these values, `release.py` says how they may chang
 
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from gate.core.place import Place
 from gate.core.record import NO_ENTRY, Head
@@ -58,6 +59,7 @@ class Line:
     `eras` runs from the era being served to the newest, oldest first; in a life without accidents it has one
     entry. `at` is the moment up to which release has been paid out. `read` is what compare-and-set compares: the
     very texts the store held. `lifted` is the part of the pointer that the store did not know (`raised_to`).
+    `hold_span` is how long a new era is held (seconds).
     `guests` hold links that lead past the line; `canaries` took places that do not count. `record` is the head of
     the room's record, `record_since` the last entry that was dropped from it.
     """
@@ -80,6 +82,7 @@ class Line:
     seed: str = ""
     denied_revision: int = 0
     lifted: int = 0
+    hold_span: float = inf
     guests: int = 0
     canaries: int = 0
     record: Head = NO_ENTRY
@@ -131,6 +134,10 @@ class Line:
     def releases(self) -> bool:
         """Whether the room lets its line move: `closed` still serves those who stand in it."""
         return self.mode in (Mode.AUTO, Mode.CLOSED)
+
+    def held(self, era: Era, now: float) -> bool:
+        """Whether an era may not be stepped into yet. A hold far ahead is of a clock that has gone back since."""
+        return now < era.hold_until <= now + 2 * self.hold_span
 
     def served(self, place: Place) -> bool:
         """Whether a place is at or below the pointer."""

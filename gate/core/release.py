@@ -56,7 +56,7 @@ def plan(line: Line, now: float, *, lease: float = 10.0, extra: int = 0) -> Adva
         taken = min(budget - released, room_left)
         released += taken
         now_serving += taken
-        if newest or now_serving < era.last or now < line.eras[era_index + 1].hold_until:
+        if newest or now_serving < era.last or line.held(line.eras[era_index + 1], now):
             break
         era_index, now_serving = era_index + 1, 0
     owed = due - released

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from redis.exceptions import ClusterDownError, NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from gate.core.meter import Count, Meter, Timing
@@ -23,6 +23,8 @@ VERBS = ("open", "join", "admit", "advance", "claim", "finish", "reset", "mark",
 TIMEOUT_SECONDS = 0.5
 # The whole of a call: waiting for a free connection, asking Sentinels, following a moved slot, the answer.
 CALL_SECONDS = 1.5
+# Connections kept for ticks, a few for each room.
+_SPARE = 16
 # A step of the store's clock beyond this is a leap, which `StoreClock.steady` follows at this share of real time.
 _LEAP_SECONDS = 2.0
 _SLEW = 0.1
@@ -34,7 +36,12 @@ class StoreUnavailableError(Exception):
     @property
     def silent(self) -> bool:
         """Whether there was no answer at all, so that the next call would wait in vain too."""
-        return isinstance(self.__cause__, (StoreConnectionError, StoreTimeoutError, TimeoutError, OSError))
+        return isinstance(self.__cause__, _SILENT)
+
+
+# A Cluster of which no node is left raises what is no RedisError.
+_SILENT = (StoreConnectionError, StoreTimeoutError, TimeoutError, OSError, RedisClusterException, ClusterDownError)
+_FAILURES = (*_SILENT, RedisError, ValueError, TypeError, IndexError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,15 @@ class StoreClock:
         self._set_at = own
         self.skew = time.time() - store_time
 
+    def begin(self, steady: float) -> None:
+        """Go on with a predecessor's steady time, an offset to the monotonic clock that all processes here share."""
+        self._steady, self._set_at = steady, time.monotonic()
+
+    @property
+    def steady_offset(self) -> float:
+        """What a successor on this machine may begin with."""
+        return self._steady
+
     def now(self) -> float:
         """Unix seconds of the store's clock."""
         return time.monotonic() + self._offset
@@ -102,21 +118,24 @@ class Connection:
     ) -> None:
         self.clock = StoreClock()
         self._meter = meter or Meter()
-        self._redis = connect(url, tls=tls or StoreTls(), timeout_seconds=timeout_seconds, pool_size=pool_size)
+        connections = pool_size + _SPARE
+        self._redis = connect(url, tls=tls or StoreTls(), timeout_seconds=timeout_seconds, pool_size=connections)
         # Whoever finds all connections busy waits a moment for one instead of failing.
         self._turns = asyncio.Semaphore(pool_size)
         room = (files("gate.store") / "lua/room.lua").read_text()
         self._text = {verb: room + "\n" + (files("gate.store") / f"lua/{verb}.lua").read_text() for verb in VERBS}
         self._sha = {verb: hashlib.sha1(text.encode()).hexdigest() for verb, text in self._text.items()}  # noqa: S324
 
-    async def call(self, verb: str, keys: list[str], arguments: list[str | int | float]) -> Reply:
-        """Run one verb.
+    async def call(
+        self, verb: str, keys: list[str], arguments: list[str | int | float], *, urgent: bool = False
+    ) -> Reply:
+        """Run one verb; an `urgent` one (a tick) does not queue for a connection behind the others.
 
         Raises:
             StoreUnavailableError: for whatever went wrong between here and an answer of the right form.
         """
         began = time.perf_counter()
-        async with self._turn():
+        async with self._turn(urgent=urgent):
             reply = _read_reply(await self._run(verb, keys, arguments))
         self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, verb)
         self.clock.set(reply.time)
@@ -141,12 +160,12 @@ class Connection:
         await close(self._redis)
 
     @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self, *, urgent: bool = False) -> AsyncIterator[None]:
         """One of the pool's connections for a bounded time; whatever goes wrong is `StoreUnavailableError`."""
         try:
-            async with asyncio.timeout(CALL_SECONDS), self._turns:
+            async with asyncio.timeout(CALL_SECONDS), contextlib.nullcontext() if urgent else self._turns:
                 yield
-        except (TimeoutError, RedisError, OSError, ValueError, TypeError, IndexError) as error:
+        except _FAILURES as error:
             self._meter.count(Count.STORE_ERRORS, "")
             raise StoreUnavailableError(type(error).__name__) from error
 

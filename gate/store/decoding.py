@@ -1,5 +1,7 @@
 """Turns what the store answered into a `Line`. A poisoned value is an error of this room, never a crash."""
 
+from math import inf
+
 from gate.core.line import Era, Line, Read, Row
 from gate.core.record import Head
 from gate.core.room import Mode
@@ -34,6 +36,7 @@ def read_line(room: str, reply: Reply) -> Line:
             time=reply.time,
             seed=fields.get("seed", ""),
             denied_revision=_whole(fields["denied_rev"]),
+            hold_span=_whole(fields["span"]) / 1000 if fields.get("span") else inf,
             guests=_whole(fields.get("guests", "0")),
             canaries=_whole(fields.get("canaries", "0")),
             record=Head.read(fields.get("log", "")),

@@ -17,6 +17,9 @@ _HISTORY_ROWS_MAX = 9_000
 SILENCE_SECONDS = 1.5
 # Answers of several connections may overtake one another by this much; a larger step is the store's clock going back.
 _REORDER_SECONDS = 1.0
+# A store that has answered for so long is well again.
+_WELL_SECONDS = 10.0
+_DENIED_HERE_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -31,7 +34,11 @@ class _Memory:
     history_seen: str = "0-0"
     heard_at: float = 0.0
     failing_since: float | None = None
+    well_since: float = 0.0
+    outage_since: float = 0.0
     denied: frozenset[Place] = field(default_factory=frozenset)
+    denied_here: dict[Place, float] = field(default_factory=dict)
+    """Revoked in this process, until when (Unix seconds): not forgotten because a store forgets."""
     denied_revision: int = 0
 
 
@@ -67,11 +74,23 @@ class Live:
         since = self._memory(room).failing_since
         return 0.0 if since is None else time.monotonic() - since
 
+    def outage_for(self, room: str) -> float:
+        """Seconds of the present outage, once it is one; a store that answers now and then does not begin another."""
+        return time.monotonic() - self._memory(room).outage_since if self.failing_for(room) > SILENCE_SECONDS else 0.0
+
     def set_failing(self, room: str) -> None:
         """A call of the store came to nothing."""
-        memory = self._memory(room)
+        memory, now = self._memory(room), time.monotonic()
         if memory.failing_since is None:
-            memory.failing_since = time.monotonic()
+            memory.failing_since = now
+            if now - memory.well_since > _WELL_SECONDS:
+                memory.outage_since = now
+
+    def seed(self, line: Line) -> None:
+        """Begin with what a predecessor in this gate knew; the store has not been heard yet."""
+        memory = self._memory(line.room)
+        memory.line, memory.pointer, memory.ruled = line, line.pointer, line
+        memory.evidence.note_line(line)
 
     def run_ahead(self, room: str, now: float, lease: float) -> None:
         """The store is silent: let the pointer go on as far as the lease allows (law 7); `now` in store time."""
@@ -126,7 +145,9 @@ class Live:
         """
         memory = self._memory(line.room)
         known = memory.line
-        memory.heard_at, memory.failing_since = time.monotonic(), None
+        memory.heard_at = time.monotonic()
+        if memory.failing_since is not None:
+            memory.failing_since, memory.well_since = None, memory.heard_at
         if known is not None and _overtaken(line, known):
             return known
         memory.lacks = memory.evidence.lost_by(line)
@@ -140,7 +161,7 @@ class Live:
             line = line.raised_to(memory.pointer)
         memory.pointer = max(memory.pointer or line.pointer, line.pointer)
         memory.evidence.note_line(line)
-        if memory.ruled is None or memory.ruled.generation != line.generation or line.revision > memory.ruled.revision:
+        if memory.ruled is None or memory.ruled.generation != line.generation or line.revision >= memory.ruled.revision:
             memory.ruled = line
         memory.history_seen = seen or memory.history_seen
         memory.line = line
@@ -164,10 +185,17 @@ class Live:
         denied = self._memory(room).denied
         return bool(denied) and place in denied
 
-    def deny(self, room: str, place: Place) -> None:
-        """A place was revoked here; the list as the store has it comes with one of the next ticks."""
+    def deny(self, room: str, place: Place, until: float) -> None:
+        """A place was revoked here, until then (Unix seconds); the store may hear of it later, and forget it."""
         memory = self._memory(room)
+        memory.denied_here[place] = until
+        if len(memory.denied_here) > _DENIED_HERE_MAX:
+            del memory.denied_here[next(iter(memory.denied_here))]
         memory.denied |= {place}
+
+    def denied_here(self, room: str) -> dict[Place, float]:
+        """What was revoked in this process, and until when."""
+        return self._memory(room).denied_here
 
     def deny_list_is_stale(self, room: str) -> bool:
         """Whether the store's deny list has changed since it was read."""
@@ -177,7 +205,7 @@ class Live:
     def set_denied(self, room: str, places: frozenset[Place], revision: int) -> None:
         """The deny list as it was at `revision`."""
         memory = self._memory(room)
-        memory.denied, memory.denied_revision = places, revision
+        memory.denied, memory.denied_revision = places | memory.denied_here.keys(), revision
 
     def _memory(self, room: str) -> _Memory:
         memory = self._rooms.get(room)

@@ -6,6 +6,7 @@ claim that is written late, or twice, or lost with its process gives nobody a se
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gate.core.place import GUEST_ERA, Place
@@ -63,6 +64,12 @@ class Owed:
             self._claims[room.name, place] = None
             return 1
 
+    def deny_again(self, room: str, places: Mapping[Place, float], now: float) -> None:
+        """The store has gone back: what was revoked here is told to it once more."""
+        for place, until in places.items():
+            if until > now and len(self) < OWED_MAX:
+                self._finishes[room, place] = _Finish(until)
+
     async def finish(self, room: str, place: Place, *, deny_until: float | None = None) -> bool:
         """End a visit, now or when the store is back; False where it was over already.
 
@@ -88,19 +95,21 @@ class Owed:
         Raises:
             StoreUnavailableError: the store is silent again; what was not written is still owed.
         """
+        if not self._claims and not self._finishes:
+            return
         claims = [key for key in self._claims if key[0] == room][:_AT_ONCE]
         finishes = [key for key in self._finishes if key[0] == room][:_AT_ONCE]
         if not claims and not finishes:
             return
-        await asyncio.gather(*(self._store.claim(room, place) for _, place in claims))
-        for key in claims:
-            self._claims.pop(key, None)
         ends = [self._finishes[key].deny_until for key in finishes]
         await asyncio.gather(
             *(self._store.finish(room, key[1], deny_until=end) for key, end in zip(finishes, ends, strict=True))
         )
         for key in finishes:
             self._finishes.pop(key, None)
+        await asyncio.gather(*(self._store.claim(room, place) for _, place in claims))
+        for key in claims:
+            self._claims.pop(key, None)
         log.info("owed written", extra={"room": room, "count": len(claims) + len(finishes)})
 
     def _keep_room(self) -> None:

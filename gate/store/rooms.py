@@ -162,7 +162,8 @@ class RoomStore:
         """End a place's visit; with `deny_until` (Unix seconds) in every gate at once. False: it was over already."""
         names = [keys.ended_key(room, place), keys.denied_key(room)]
         denied = f"{place.generation}:{place.era}:{place.position}" if deny_until is not None else ""
-        until = int((deny_until or 0) * 1000)
+        # Asked for in the time that tokens are judged in, kept in the store's.
+        until = int((deny_until + self._connection.clock.lead) * 1000) if deny_until is not None else 0
         arguments: list[str | int | float] = [
             keys.page_offset(place), keys.PAGE_BITS, _BITS_LIFE_SECONDS, denied, until, DENIED_MAX,
         ]  # fmt: skip
@@ -260,7 +261,8 @@ class RoomStore:
         if verb not in _PROBES and self.live.fails(room):
             raise StoreUnavailableError("silent")
         try:
-            return await self._connection.call(verb, [keys.line_key(room), keys.history_key(room), *names], arguments)
+            names = [keys.line_key(room), keys.history_key(room), *names]
+            return await self._connection.call(verb, names, arguments, urgent=verb in _PROBES)
         except StoreUnavailableError as error:
             if verb in _PROBES or error.silent:
                 self.live.set_failing(room)

@@ -4,6 +4,7 @@ Owns tokens, pre-ticket serials, idle admissions and cookies of one room. Decide
 rules are `core/decision.py`'s and `core/tokens.py`'s, the numbers come from `store/joins.py`.
 """
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from gate.core.tokens import LEEWAY_SECONDS, PRE_TICKET_LIFE_SECONDS, Pass, PreT
 from gate.store.active import ActivePasses
 from gate.store.connection import StoreClock, StoreUnavailableError
 from gate.store.joins import Joins
+from gate.store.keys import PAGE_BITS
 from gate.store.owed import Owed
 from gate.store.rooms import Dealt, RoomStore
 from gate.web.budget import Budget
@@ -50,6 +52,9 @@ class Desk:
         self._owed = owed
         self.pretickets = PreTickets(room.name, tokens, clock.steady, gate_id)
         self._budget = Budget(room.idle_per_network)
+        # Beyond the guests' numbers, which count from 1. Nobody can be asked for the next one, so each process begins
+        # at random, and goes on from there: places in a row share their pages of bits.
+        self._outage_base, self._outage_passes = 2**40 + secrets.randbits(26) * PAGE_BITS, 0
         self._jars = {secure: CookieJar(room, secure) for secure in (False, True)}
 
     def jar(self, scheme: str) -> CookieJar:
@@ -76,17 +81,26 @@ class Desk:
         """Whether newcomers are let in because the store is away: by configuration, and not for ever."""
         if self.room.store_outage != "open":
             return False
-        return 0 < self.away_for <= self.room.outage_open_for
+        return 0 < self._store.live.outage_for(self.room.name) <= self.room.outage_open_for
 
     def now(self) -> float:
         """The store's clock, Unix seconds, without its leaps."""
         return self._now()
 
+    def _lenient_now(self) -> float:
+        """For what is measured from when a place was served, which is the line's own time: the earlier of the two."""
+        return min(self._clock.now(), self._clock.steady())
+
+    async def leave(self, place: Place) -> None:
+        """A visitor gives a place back; while the store is away it is simply left, and lapses."""
+        with contextlib.suppress(StoreUnavailableError):
+            await self._store.finish(self.room.name, place)
+
     def read(self, shown: Shown, method: str) -> Holdings:
         """What is shown proves, judged now."""
         line, now = self.line, self._now()
         admission = self._best_pass(shown.passes, line, method, now)
-        ticket, why_not = self._best_ticket(shown.tickets, line, now)
+        ticket, why_not = self._best_ticket(shown.tickets, line, self._lenient_now())
         pre = None
         if admission is None and ticket is None:
             pre = self.pretickets.first(shown.pres)
@@ -149,14 +163,15 @@ class Desk:
 
     def mint_outage_pass(self, line: Line) -> Admitted:
         """A pass without a place in line, for a newcomer of an outage; good as long as any other's."""
-        # Beyond the guests' numbers, which count from 1; 40 random bits, since nobody can be asked for the next one.
-        place = Place(line.generation, GUEST_ERA, 2**40 + secrets.randbits(40))
+        self._outage_passes += 1
+        place = Place(line.generation, GUEST_ERA, self._outage_base + self._outage_passes)
         cap = self._now() + self.room.claim_within + self.room.pass_cap
         return self.mint_pass(place, secrets.token_hex(8), line, cap=cap)
 
     def base_cap(self, line: Line, place: Place) -> float:
         """When a place's visit must be over, unless the origin extends it; Unix seconds."""
-        return line.served_at(place) + self.room.claim_within + self.room.pass_cap
+        behind = max(-self._clock.lead, 0.0)  # the store's clock has stepped back; visits are not shortened by that
+        return line.served_at(place) + self.room.claim_within + self.room.pass_cap + behind
 
     async def admit_idle(self, pre: PreTicket | None, network: str) -> Dealt | None:
         """A place that is served at once, if nobody waits, release is to spare and this client may have it."""
@@ -173,7 +188,7 @@ class Desk:
             raise StoreUnavailableError("the line is not known")
         refused = {0: Reason.NOT_YET_SERVED, -1: Reason.TICKET_INVALID, -2: Reason.TICKET_USED}.get(verdict)
         if refused is None:
-            refused = ticket_standing(ticket, self.room, line, self._now())
+            refused = ticket_standing(ticket, self.room, line, self._lenient_now())
         return refused or self.mint_pass(ticket.place, ticket.nonce, line)
 
     async def welcome(self, ticket: Ticket) -> Admitted | Reason:
@@ -210,7 +225,7 @@ class Desk:
     async def finish(self, place: Place, *, revoke_until: float | None = None) -> None:
         """End a visit; with `revoke_until` (Unix seconds) at once in every gate that hears the store."""
         if revoke_until is not None:
-            self._store.live.deny(self.room.name, place)
+            self._store.live.deny(self.room.name, place, revoke_until)
         await self._owed.finish(self.room.name, place, deny_until=revoke_until)
 
     async def _visit_is_over(self, place: Place) -> bool:

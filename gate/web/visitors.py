@@ -119,7 +119,7 @@ class Visitors:
         holdings = await _read(request, caller, desk)
         held = holdings.ticket or holdings.admission
         if held is not None:
-            await desk.finish(held.place)
+            await desk.leave(held.place)
             log.info("left", extra={"room": desk.room.name, "position": held.place.position})
         answer = web.Response(status=204, headers={"Cache-Control": "no-store", "Server": "gate"})
         for kind in ("ticket", "pass", "pre"):

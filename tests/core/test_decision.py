@@ -6,6 +6,7 @@ from gate.core.decision import (
     Claim,
     Facts,
     Forward,
+    LetIn,
     Newcomer,
     Refuse,
     ShowPage,
@@ -132,3 +133,25 @@ def test_tickets_lapse_only_after_their_turn():
     assert ticket_standing(early, ROOM, served, 1_811.0) is Reason.TICKET_LAPSED
     assert ticket_standing(ticket(expires=9_990), ROOM, line(10), NOW) is Reason.TICKET_EXPIRED
     assert ticket_standing(ticket(place=Place(2, 10, 1)), ROOM, line(10), NOW) is Reason.TICKET_INVALID
+
+
+def test_before_the_store_is_heard_those_inside_go_on():
+    """No line is known: a pass good by its own times passes, an old one does not, a newcomer only where that is configured."""
+    good = Facts(Kind.NAVIGATION, "GET", admission=admission(NOW + 500))
+    assert isinstance(decide(good, ROOM, None, NOW), Forward)
+    assert decide(good, ROOM, None, NOW + 10**6) == Refuse(Reason.STORE_UNAVAILABLE)
+    newcomer = Facts(Kind.NAVIGATION, "GET", outage_open=True)
+    assert decide(newcomer, ROOM, None, NOW) == Forward()
+    for mode in (Mode.HOLD, Mode.CLOSED):
+        assert decide(newcomer, Room(mode=mode), None, NOW) == Refuse(Reason.STORE_UNAVAILABLE)
+
+
+def test_an_open_outage_keeps_to_the_rooms_limits():
+    """Newcomers are let in where the room lets people in at all, and has places left; those in line wait on."""
+    newcomer = Facts(Kind.NAVIGATION, "GET", outage_open=True)
+    assert decide(newcomer, ROOM, line(10), NOW) == LetIn()
+    assert decide(newcomer, ROOM, line(10, max_issued=10), NOW) != LetIn()
+    for mode in (Mode.HOLD, Mode.CLOSED):
+        assert decide(newcomer, ROOM, line(10, mode=mode), NOW) != LetIn()
+    assert isinstance(decide(Facts(Kind.NAVIGATION, "GET", outage_open=True, ticket=ticket()), ROOM, line(10), NOW), ShowPage)
+    assert decide(Facts(Kind.PART, "GET", outage_open=True), ROOM, line(10), NOW) == Refuse(Reason.MUST_WAIT)

@@ -152,6 +152,29 @@ async def test_a_user_who_may_do_no_more_than_the_docs_say(tmp_path):
                 await parts[2].command(*words)
 
 
+async def test_a_cluster_that_is_wholly_away(tmp_path):
+    """No node left: an outage like any other, told once, the pointer on its lease; and back by itself."""
+    async with Cluster(tmp_path) as cluster, gate(cluster.url, room := Room(name="sale", release_rate=100.0)) as parts:
+        store, ticker, _ = parts
+        for node in cluster.nodes:
+            await node.kill()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                await ticker.tick(room)
+            with pytest.raises(StoreUnavailableError):
+                await store.has_ended(room.name, store.live.line(room.name).pointer)
+        assert store.live.fails(room.name)
+        for node in cluster.nodes:
+            await node.start()
+            await node.wait_ready()
+        await cluster.until_ok()
+        async with asyncio.timeout(10):
+            while store.live.fails(room.name):
+                with contextlib.suppress(StoreUnavailableError):
+                    await ticker.tick(room)
+                await asyncio.sleep(0.05)
+
+
 def test_addresses_are_read():
     """Nodes, names, passwords with odd characters, services, databases; nothing of a wrong one is repeated."""
     read = read_address("rediss+sentinel://gate:p%40ss@a:1,[::1]:2,c/shop/3?sentinel_password=s")

@@ -2,18 +2,25 @@
 
 import asyncio
 import contextlib
+import signal
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from gate.app import Gate
+from gate.core.line import Era
 from gate.core.place import Place
 from gate.core.release import on_lease, plan
-from gate.core.room import Mode
+from gate.core.room import Mode, Room
+from gate.parts import Known
 from gate.settings import load
 from gate.store.connection import StoreClock
 from gate.store.embedded import start_embedded
+from gate.web.desk import Desk
 from tests.core.lines import line as make_line
-from tests.harness import FETCH, Browser, Running
+from tests.harness import FETCH, PAGE, Browser, Running
 
 API = {"Gate-Client": "api"}
 
@@ -155,7 +162,7 @@ async def test_law_7_past_the_lease_turns_wait_and_nothing_moves(start_own, room
 
 async def test_law_7_an_open_outage_lets_newcomers_in_for_a_while(start_own, room_name, web, origin):
     """`store_outage = "open"`: a newcomer passes without a number and stays admitted; those in line keep their places."""
-    running, server = await start_own('release_rate = "1/min"', "burst = 0", 'store_outage = "open"', "outage_open_for = 3")
+    running, server = await start_own('release_rate = "1/min"', "burst = 0", 'store_outage = "open"', "outage_open_for = 4")
     async with people(running, 3) as (waiting, newcomer, late):
         await running.patch(web, room_name, mode="hold")
         await running.until_seen(room_name, lambda line: line.mode == "hold")
@@ -164,6 +171,7 @@ async def test_law_7_an_open_outage_lets_newcomers_in_for_a_while(start_own, roo
         await running.until_seen(room_name, lambda line: line.mode == "auto")
         kill(server)
         await until_away(running, room_name)
+        await asyncio.sleep(1.6)
         assert (await newcomer.get("/book")).json()["target"] == "/book"
         assert f"gate_pass_{room_name}" in newcomer.cookies()
         assert b"data-room" in (await waiting.get("/", **{"Accept-Encoding": "identity"})).body
@@ -238,3 +246,98 @@ def test_law_7_a_leap_of_the_stores_clock_ends_no_token(monkeypatch):
         own[0] += 100_000
         clock.set(clock.now())
         assert clock.steady() == clock.now()
+
+
+async def test_law_7_one_late_answer_opens_nothing(start_own, room_name, web):
+    """A pause of the store shorter than an outage lets nobody past a line, whatever `store_outage` says."""
+    running, server = await start_own('release_rate = "1/min"', "burst = 0", 'store_outage = "open"')
+    async with people(running, 1) as (waiting,):
+        await running.patch(web, room_name, mode="hold")
+        await running.until_seen(room_name, lambda line: line.mode == "hold")
+        await waiting.join(room_name)
+        await running.patch(web, room_name, mode="auto")
+        await running.until_seen(room_name, lambda line: line.mode == "auto")
+        server.process.send_signal(signal.SIGSTOP)
+        begun, seen = time.monotonic(), 0
+        while time.monotonic() - begun < 1.2:
+            async with web.get(running.url + "/", headers=PAGE) as answer:
+                seen += answer.headers.get("Set-Cookie", "").startswith(f"gate_pass_{room_name}")
+        server.process.send_signal(signal.SIGCONT)
+        assert seen == 0
+    assert running.gate.parts.meter.read().counters["decisions", room_name, "outage"] == 0
+
+
+async def test_law_7_a_process_that_starts_in_an_outage(start_own, room_name, web, tmp_path):
+    """With what its predecessor knew it polls and forwards those inside; without, it still forwards those inside."""
+    running, server = await start_own('release_rate = "50/s"')
+    async with people(running, 1) as (admitted,):
+        await admitted.get("/")
+        cookie = f"gate_pass_{room_name}={admitted.cookies()[f'gate_pass_{room_name}']}"
+        kill(server)
+        await until_away(running, room_name)
+        known = running.gate.parts.known()
+        for handed, poll in ((known, 200), (Known((), 0.0), 503)):
+            successor = Gate(running.gate.config, server.url)
+            successor.parts.begin(handed)
+            async with successor.running() as gate:
+                url = f"http://127.0.0.1:{gate.listen[1]}"
+                async with web.get(f"{url}/x", headers={**FETCH, "Cookie": cookie}) as answer:
+                    assert answer.status == 200
+                async with web.get(f"{url}/x", headers={**FETCH, "Cookie": cookie + "x"}) as answer:
+                    assert answer.status == 503
+                async with web.get(f"{url}/_gate/now/{room_name}") as answer:
+                    assert answer.status == poll
+
+
+async def test_law_7_what_was_revoked_stays_revoked(start_own, room_name, web):
+    """Hundreds revoked while the store is away, and the store emptied afterwards: none of them is good again."""
+    running, server = await start_own('release_rate = "50/s"')
+    live, store = running.gate.parts.live, running.gate.parts.store
+    desk = running.gate.front.desks[room_name]
+    generation = running.line(room_name).generation
+    places = [Place(generation, running.line(room_name).newest.number, position) for position in range(1, 301)]
+    kill(server)
+    await until_away(running, room_name)
+    for place in places:
+        await desk.finish(place, revoke_until=desk.now() + 600)
+    await until_back(running, server, room_name)
+    async with asyncio.timeout(10):
+        while len(running.gate.parts.owed):
+            assert all(live.is_denied(room_name, place) for place in places)
+            await asyncio.sleep(0.02)
+    await running.until_seen(room_name, lambda _: not live.deny_list_is_stale(room_name))
+    assert all(live.is_denied(room_name, place) for place in places)
+    assert await store.denied(room_name) == frozenset(places)
+    async with web.post(f"{running.url}/_gate/join/{room_name}", headers=API) as answer:
+        assert answer.status == 202
+    await running.gate.parts.connection.command("FLUSHALL")
+    async with asyncio.timeout(10):
+        while await store.denied(room_name) != frozenset(places):
+            assert all(live.is_denied(room_name, place) for place in places)
+            await asyncio.sleep(0.05)
+
+
+def test_law_9_a_turn_does_not_lapse_because_the_clock_stepped_back(monkeypatch):
+    """History stands still until the store's clock is where it was; what is measured from it goes by that clock."""
+    own = [1_000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: own[0])
+    clock = StoreClock()
+    clock.set(50_000.0)
+    own[0] += 1
+    clock.set(50_001.0 - 1_200)
+    desk = Desk(Room(claim_within=600), lambda: None, SimpleNamespace(live=None), clock, "g", None, None)
+    own[0] += 900
+    clock.set(clock.now())
+    served_at = 50_010.0  # the end of the slot that was open when the clock stepped back
+    assert desk.now() > served_at + 600, "by the steady time it would have lapsed"
+    assert desk._lenient_now() < served_at + 600
+    line = make_line(10, now_serving=5, slot=5_000)
+    assert desk.base_cap(line, Place(1, 10, 3)) > served_at + 600 + 3_600 + 200, "nor are visits shortened"
+
+
+def test_a_hold_of_a_clock_that_went_back_is_over():
+    """An era that would open in an hour, where holds last five seconds, holds up nobody."""
+    eras = (Era(10, 3), Era(20, 5, hold_until=5_000.0))
+    line = make_line(eras=eras, now_serving=3, at=1_400.0, time=1_400.0, hold_span=4.8)
+    assert plan(line, 1_401.0).era == 20
+    assert plan(replace(line, eras=(Era(10, 3), Era(20, 5, hold_until=1_404.0))), 1_401.0).era == 10

@@ -11,6 +11,7 @@ from gate.core.place import Place
 from gate.core.release import plan
 from gate.core.room import Mode, PollRule, Room
 from gate.core.tokens import PreTicket
+from gate.operations import RoomOperations
 from gate.store.connection import Connection
 from gate.store.live import Live
 from gate.store.room_settings import configured
@@ -306,3 +307,38 @@ async def test_marks_are_believed_only_where_they_say_something(ground):
         await gate.store.mark(gate.room.name)
 
     assert await next_hold(before=uncrowned) > 1.0, "a reign that has not dealt"
+
+
+async def test_an_operators_change_steps_over_nobody(ground):
+    """A lost ticket was shown to a cold gate, and before its next tick somebody changes the message: all are still before."""
+    gate = await ground.gate()
+    await gate.join(2)
+    saved = await ground.save()
+    lost = await gate.join(5)
+    await ground.load(saved)
+    cold = await ground.gate()
+    (newcomer,) = await cold.join()
+    ground.asker = cold
+    await hold_over(ground)
+    await cold.ticker.change(cold.room, lambda now: replace(now, mode="auto"), actor="ops")
+    cold.live.show(cold.room.name, lost[4])
+    await cold.ticker.change(cold.room, lambda now: replace(now, message="soon"), actor="ops")
+    assert cold.line.pointer < newcomer or cold.line.ahead(newcomer) == 0
+    assert [era.last for era in cold.line.eras][-2:] == [7, 1] or cold.line.pointer.era == newcomer.era
+    assert cold.line.rank(newcomer) == 8, "seven are before, and were counted"
+
+
+async def test_guests_keep_their_places_apart_when_the_store_is_emptied(ground):
+    """The count of links is gone with the store; this process gives no guest another's place."""
+    gate = await ground.gate()
+    hands = RoomOperations(
+        (gate.room,), gate.store, gate.ticker, gate.connection.clock.now, lambda room, place, life, path: {"guest": place}
+    )
+
+    async def link():
+        return (await hands.link(gate.room.name, actor="ops", life=60, next_path="/"))["guest"]
+
+    first = await link()
+    await ground.flush()
+    await gate.tick(2)
+    assert await link() != first

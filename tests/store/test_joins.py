@@ -22,10 +22,10 @@ async def test_joins_of_one_loop_turn_share_one_call(store, connection, room_nam
     calls = 0
     honest = connection.call
 
-    async def counting(verb, keys, arguments):
+    async def counting(verb, keys, arguments, **more):
         nonlocal calls
         calls += verb == "join"
-        return await honest(verb, keys, arguments)
+        return await honest(verb, keys, arguments, **more)
 
     connection.call = counting
     joins = Joins(store, room, connection.clock.now)

@@ -4,6 +4,7 @@
 --   gen, era, n, nonce      generation; newest era, its last position and its nonce
 --   fence                   the reign (run_id:master_replid) that dealt last
 --   sv_era, sv_n, at        the pointer, and up to when release was paid out (text, seconds)
+--   span                    how long a new era is held (ms)
 --   before                  places of this generation dealt in eras older than the newest
 --   end:E, nonce:E, hold:E  of eras from the served one on: last position, nonce, when it may be stepped into (ms)
 --   rate, burst, mode, max_issued, message, rev, seed   as operators set them
@@ -109,7 +110,7 @@ local function heal(evidence, gate_ms, nonce, hold_ms)
     -- A store that went back has holds of then; whoever was lost with it has as long to show as in a new era.
     if reborn and held > now_ms then hold_all(held) end
     redis.call('HSET', line, 'era', text(fresh), 'n', '0', 'nonce', nonce, 'fence', crowned,
-      'before', text(num('before') + n), 'hold:' .. text(fresh), text(held))
+      'before', text(num('before') + n), 'hold:' .. text(fresh), text(held), 'span', text(hold_ms))
     redis.call('HDEL', line, 'mark')
   end
   for _, one in ipairs(older) do remember(one[1], one[2], hold_ms) end
@@ -165,7 +166,8 @@ local function may_step(left, target)
     local era = tonumber(string.match(field, '^end:(%d+)$') or '-1')
     if era >= from and era < target and num(field) > (ends[era] or -1) then return false end
   end
-  return now_ms >= num('hold:' .. text(target))
+  local held = num('hold:' .. text(target))
+  return now_ms >= held or held > now_ms + 2 * num('span')  -- the latter is of a clock that has gone back since
 end
 
 -- Appends an entry to the room's record, if the chain still ends where the gate saw it end; whether it did.
