@@ -177,7 +177,7 @@ async def test_the_store_away_is_told_the_same(both):
     pres = [cookie_of(await both.fast(join(both.room)), "pre", both.room) for _ in range(2)]
     connection = both.running.gate.parts.connection
 
-    async def away(*_):
+    async def away(*_, **__):
         from gate.store.connection import StoreUnavailableError
 
         raise StoreUnavailableError("away")
