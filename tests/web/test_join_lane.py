@@ -182,7 +182,6 @@ async def test_the_store_away_is_told_the_same(both):
 
         raise StoreUnavailableError("away")
 
-    both.running.gate.parts.ticker._rooms = ()
     call, connection.call = connection.call, away
     fast = await both.fast(join(both.room, f"Cookie: {pres[0]}"))
     slow = await both.slow(join(both.room, f"Cookie: {pres[1]}"))
@@ -190,6 +189,9 @@ async def test_the_store_away_is_told_the_same(both):
     assert fast.split(b"\r\n")[0] == slow.split(b"\r\n")[0]
     assert b"Retry-After" in fast
     connection.call = call
+    async with asyncio.timeout(5):
+        while both.running.gate.parts.live.fails(both.room):
+            await asyncio.sleep(0.01)
     assert b'"position":1' in await both.fast(join(both.room, f"Cookie: {pres[0]}"))
 
 
