@@ -95,7 +95,8 @@ class PlainDealer:
 
     def __init__(self, url: str, room: Room, book: Book, *, remembers: bool) -> None:
         self._redis: Any = connect(url, tls=StoreTls(), timeout_seconds=0.5, pool_size=4)
-        self._key, self.book, self._remembers, self._seen = f"control:{{{room.name}}}", book, remembers, 0
+        self._key = f"control:{remembers}:{{{room.name}}}"
+        self.book, self._remembers, self._seen = book, remembers, 0
 
     async def deal(self, count: int) -> None:
         """A batch of numbers."""

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -81,13 +81,17 @@ class Dealers:
                 await dealer.thaw()
             await dealer.kill()
 
-    async def restart(self, dealers: Iterable[Dealer]) -> None:
-        """Kill some and start them anew."""
+    async def restart(
+        self, dealers: Iterable[Dealer], meanwhile: Callable[[], Awaitable[object]] | None = None
+    ) -> object:
+        """Kill some and start them anew; what happens `meanwhile` they do not live to see."""
         chosen = list(dealers)
         for dealer in chosen:
             await dealer.kill()
+        happened = await meanwhile() if meanwhile is not None else None
         for dealer in chosen:
             dealer.start()
+        return happened
 
     async def until_dealt(self, count: int, seconds: float = 30.0) -> None:
         """Until each has dealt so many batches since it was started."""

@@ -61,9 +61,9 @@ async def test_law_1_and_3_kills_of_a_store_with_a_slow_disk(tmp_path, origin):
         preload.fsync_takes(1_500)
         moments = []
         for _ in range(rounds):
-            await asyncio.sleep(2.5)
-            await store.kill()
-            await asyncio.gather(store.start(), highest.restart(highest.all))
+            await asyncio.gather(asyncio.sleep(2.5), highest.until_dealt(30))
+            await highest.restart(highest.all, store.kill)
+            await store.start()
             await store.wait_ready(60)
             moments.append(time.monotonic())
         await asyncio.sleep(2.0)
@@ -101,8 +101,7 @@ async def test_law_1_failovers_onto_a_replica_that_is_behind(tmp_path, origin):
                 if number:
                     await group.rejoin()
                 await asyncio.sleep(sized(3, 4))
-                moments.append(await group.failover())
-                await highest.restart(highest.all)
+                moments.append(await highest.restart(highest.all, group.failover))
             await asyncio.sleep(sized(3, 5))
     tickets = crowd.tickets()
     twice, disorder, back = duplicates(deals(tickets)), inversions(deals(tickets)), lower(watch.seen)
