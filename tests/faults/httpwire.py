@@ -143,10 +143,10 @@ def take(data: bytes) -> tuple[int, bytes, bytes] | None:
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        if not data.startswith(b"HTTP/1.1 "[: len(data)]):
+        if not data.startswith(b"HTTP/1."[: len(data)]):
             raise FormatError(f"no status line: {data[:40]!r}")
         return None
-    if not data.startswith(b"HTTP/1.1 ") or not data[9:12].isdigit():
+    if not data.startswith(b"HTTP/1.") or not data[9:12].isdigit():
         raise FormatError(f"no status line: {data[:40]!r}")
     status, head = int(data[9:12]), data[: end + 2]
     length = _LENGTH.search(head)
