@@ -176,8 +176,7 @@ def _without_pass(facts: Facts, line: Line) -> Decision:
     opens_page = facts.kind in (Kind.NAVIGATION, Kind.FORM)
     if facts.ticket is not None and opens_page and line.served(facts.ticket.place):
         return Claim(facts.ticket)
-    full = line.max_issued is not None and line.visitors >= line.max_issued
-    if facts.ticket is None and facts.outage_open and line.mode is Mode.AUTO and not full:
+    if facts.ticket is None and facts.outage_open and line.mode is Mode.AUTO and not line.full:
         return LetIn()
     waits: ShowPage | Refuse
     if facts.crawler:

@@ -1,7 +1,7 @@
 """A line: what the store said of a room at one moment, and what can be worked out from it alone.
 
 Owns the arithmetic of places (who is served, how many are ahead, when someone was served). Never asks the
-store: `store/lines.py` makes these values, `release.py` says how they may change.
+store: `store/decoding.py` makes these values, `release.py` says how they may change.
 """
 
 from bisect import bisect_left
@@ -124,6 +124,11 @@ class Line:
     def let_in(self) -> int:
         """Visitors who may enter or have, of this generation."""
         return max(self.visitors - self.waiting, 0)
+
+    @property
+    def full(self) -> bool:
+        """Whether all places of this generation have been dealt."""
+        return self.max_issued is not None and self.visitors >= self.max_issued
 
     @property
     def cap(self) -> float:

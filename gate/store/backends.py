@@ -16,7 +16,6 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
-SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _PORT, _SENTINEL_PORT = 6379, 26_379
 # One more than redis-py counts: following a moved slot is its second try.
 _CLUSTER_TRIES = 1

@@ -164,8 +164,7 @@ def _state(desk: Desk, ticket: Ticket | None, reason: Reason | None) -> str:
         return "lapsed"
     if line.mode is Mode.CLOSED:
         return "closed"
-    full = line.max_issued is not None and line.visitors >= line.max_issued
-    return "full" if full else "joining"
+    return "full" if line.full else "joining"
 
 
 def _retry_after(desk: Desk, view: View) -> int:

@@ -69,6 +69,15 @@ async def whole_life(store, ticker, connection, room):
     await store.mark(room.name)
 
 
+async def until_back(store, ticker, room, *, seconds):
+    """Tick until the store answers for this room again."""
+    async with asyncio.timeout(seconds):
+        while store.live.fails(room.name):
+            with contextlib.suppress(StoreUnavailableError):
+                await ticker.tick(room)
+            await asyncio.sleep(0.05)
+
+
 def rules_of_the_docs() -> str:
     """The access rules that `docs/store.md` tells people to use."""
     text = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
@@ -118,11 +127,7 @@ async def test_rooms_on_different_nodes_of_a_cluster(tmp_path):
         await homes[here].start()
         await homes[here].wait_ready()
         await cluster.until_ok()
-        async with asyncio.timeout(5):
-            while store.live.fails(here.name):
-                with contextlib.suppress(StoreUnavailableError):
-                    await ticker.tick(here)
-                await asyncio.sleep(0.05)
+        await until_back(store, ticker, here, seconds=5)
         (dealt,) = await store.join(here, [PreTicket("g", int(time.time()), next(_serials))])
         assert (dealt.position, store.live.line(here.name).issued) == (1, 21)
         findings = await check_store(cluster.url)
@@ -168,11 +173,7 @@ async def test_a_cluster_that_is_wholly_away(tmp_path):
             await node.start()
             await node.wait_ready()
         await cluster.until_ok()
-        async with asyncio.timeout(10):
-            while store.live.fails(room.name):
-                with contextlib.suppress(StoreUnavailableError):
-                    await ticker.tick(room)
-                await asyncio.sleep(0.05)
+        await until_back(store, ticker, room, seconds=10)
 
 
 def test_addresses_are_read():
