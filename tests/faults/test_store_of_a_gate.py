@@ -19,7 +19,6 @@ from tests.faults.stores import Store
 from tests.harness import EchoOrigin
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-CONTROLS = ("incr", "highest")
 
 
 def deals(tickets: list[Ticket]) -> list[Deal]:
@@ -37,6 +36,12 @@ def lower(seen: list[Seen]) -> int:
         found += one.pointer < highest.get(one.url, (0, 0, 0))
         highest[one.url] = max(one.pointer, highest.get(one.url, (0, 0, 0)))
     return found
+
+
+def faults_of(tickets: list[Ticket], seen: list[Seen]) -> tuple[int, int, int]:
+    """Places dealt twice, inversions, and pointer documents that were lower: all must be none."""
+    dealt = deals(tickets)
+    return duplicates(dealt), inversions(dealt), lower(seen)
 
 
 def back_after(tickets: list[Ticket], moments: list[float]) -> float:
@@ -68,7 +73,7 @@ async def test_law_1_and_3_kills_of_a_store_with_a_slow_disk(tmp_path, origin):
             moments.append(time.monotonic())
         await asyncio.sleep(2.0)
     tickets = crowd.tickets()
-    twice, disorder, back = duplicates(deals(tickets)), inversions(deals(tickets)), lower(watch.seen)
+    twice, disorder, back = faults_of(tickets, watch.seen)
     waited = back_after(tickets, moments)
     controls = {name: duplicates(one.deals()) for name, one in (("incr", incr), ("highest", highest))}
     tell(
@@ -104,7 +109,7 @@ async def test_law_1_failovers_onto_a_replica_that_is_behind(tmp_path, origin):
                 moments.append(await highest.restart(highest.all, group.failover))
             await asyncio.sleep(sized(3, 5))
     tickets = crowd.tickets()
-    twice, disorder, back = duplicates(deals(tickets)), inversions(deals(tickets)), lower(watch.seen)
+    twice, disorder, back = faults_of(tickets, watch.seen)
     waited = back_after(tickets, moments)
     controls = {name: duplicates(one.deals()) for name, one in (("incr", incr), ("highest", highest))}
     tell(

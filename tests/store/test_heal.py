@@ -39,6 +39,13 @@ class Gate:
         for _ in range(times):
             await self.ticker.tick(self.room)
 
+    async def serve(self, place):
+        """Turns until the pointer has come to this place."""
+        async with asyncio.timeout(10):
+            while self.line.pointer < place:
+                await self.tick()
+                await asyncio.sleep(0.05)
+
     async def join(self, count=1):
         """Places, as tickets prove them."""
         return [dealt.place for dealt in await self.store.join(self.room, pres(count))]
@@ -187,10 +194,7 @@ async def test_law_3_the_pointer_of_a_lost_era_is_not_taken_back(ground):
     await ground.load(saved)
     second = await gate.join(30)
     await gate.ticker.change(gate.room, lambda now: replace(now, mode="auto"), actor="ops")
-    async with asyncio.timeout(10):
-        while gate.line.pointer < second[9]:
-            await gate.tick()
-            await asyncio.sleep(0.1)
+    await gate.serve(second[9])
     shown = gate.line.pointer
     await ground.load(saved)
     for _ in range(4):
@@ -205,10 +209,7 @@ async def test_a_pass_proves_that_the_pointer_had_come_so_far(ground):
     places = await gate.join(50)
     saved = await ground.save()
     await gate.ticker.change(gate.room, lambda now: replace(now, mode="auto"), actor="ops")
-    async with asyncio.timeout(10):
-        while gate.line.pointer < places[39]:
-            await gate.tick()
-            await asyncio.sleep(0.05)
+    await gate.serve(places[39])
     await ground.load(saved)
     cold = await ground.gate()
     assert cold.line.now_serving == 0
