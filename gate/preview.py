@@ -13,9 +13,9 @@ from gate.core.errors import Reason, problem_document
 from gate.core.estimate import wait_range
 from gate.core.line import Era, Line
 from gate.core.place import Place, reference
+from gate.core.pointer import Pointer
 from gate.core.room import Mode, Room
 from gate.core.tokens import Ticket
-from gate.web.pointer import document
 from gate.web.waiting import View, WaitingPages
 
 _NONCE = "preview"
@@ -85,7 +85,7 @@ def _made_up(room: Room, state: str, ahead: int, message: str, rate: float) -> t
 def _answers(room: Room, state: str, line: Line, ticket: Ticket) -> dict[str, Any]:
     """What the script shall hear: verb to status and body. The pointer stands still."""
     refused = _REFUSED.get(state)
-    still = {**document(line, room), "release_rate": 0 if state == "held" else line.release_rate}
+    still = {**Pointer.of(line, room).document(), "release_rate": 0 if state == "held" else line.release_rate}
     still |= {"lease_until": line.time, "at": line.time}
     wait = wait_range(line, ticket.place)
     status = {

@@ -40,7 +40,7 @@ ALLOWED = {
     "supervisor": {"admin", "app", "control", "core", "crew", "loop", "parts", "settings", "sockets", "store"},
     "doctor": {"doctor", "core", "settings", "store"},
     "commands": {"child", "supervisor", "crew", "admin", "doctor", "commands", "core", "keyfile", "settings", "store", "telemetry", "values"},
-    "demo": {"demo"},
+    "demo": {"core", "demo"},
     "cli": {"commands", ""},
     "__main__": {"cli"},
     "": set(),

@@ -15,6 +15,9 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from gate.core.place import Place
+from gate.core.pointer import Pointer
+
 _PAGE_HEADERS = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 _SEATS = re.compile(r'value="([A-H]\d+)" required')
@@ -57,11 +60,9 @@ class Visitor:
 
     async def _until_next_poll(self, place: dict[str, Any]) -> float:
         async with self._web.get(self._base / "_gate/now/default") as answer:
-            pointer = await answer.json()
-        rate = pointer["release_rate"] or pointer["resume_rate"]
-        rule = pointer["poll"]
-        seconds = min(max(rule["fraction"] * (place["ahead"] + 1) / rate, rule["min"]), rule["max"])
-        return float(seconds) * random.uniform(0.8, 1.2)
+            pointer = Pointer.read(await answer.json())
+        own = Place(place["generation"], place["era"], place["position"])
+        return pointer.poll_seconds(own, pointer.time) * random.uniform(0.8, 1.2)
 
     async def _call(self, method: str, verb: str) -> dict[str, Any]:
         async with self._web.request(method, self._base / f"_gate/{verb}/default") as answer:

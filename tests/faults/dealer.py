@@ -18,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from gate.core.pointer import Pointer
 from gate.core.room import Mode, PollRule, Room
 from gate.core.tokens import PreTicket
 from gate.loop import cancelled
@@ -26,7 +27,6 @@ from gate.store.connection import Connection, StoreUnavailableError
 from gate.store.live import Live
 from gate.store.rooms import RoomStore
 from gate.ticker import Ticker
-from gate.web.pointer import document
 
 _HIGHEST = """
 local n = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + tonumber(ARGV[2])
@@ -75,7 +75,7 @@ class GateDealer:
         while True:
             line = self.live.line(self.room.name)
             if line is not None:
-                said = document(line, self.room)
+                said = Pointer.of(line, self.room).document()
                 names = ("time", "generation", "era", "now_serving", "issued")
                 self.book.note("show", time.monotonic(), *(said[name] for name in names))
             await asyncio.sleep(_SHOW_SECONDS)
