@@ -8,8 +8,9 @@ UV := $(shell command -v uv 2>/dev/null)
 ORIGIN ?=
 CROWD ?= 100
 VISITORS ?= 5000
+SURGE ?=
 
-.PHONY: run test test-fast lint format bench faults lock system clean
+.PHONY: run test test-fast lint format bench surge faults lock system clean
 
 run: $(VENV)/.run-ready  ## the demo, or the gate before a site: make run ORIGIN=https://shop.example
 ifeq ($(ORIGIN),)
@@ -39,6 +40,9 @@ bench: $(VENV)/.test-ready  ## release accuracy, tuning, store memory; then ngin
 	$(BIN)/python loadtests/store_memory.py
 	$(BIN)/python loadtests/store_memory.py --claim
 	$(BIN)/python loadtests/compare.py --out docs/benchmarks.md
+
+surge: $(VENV)/.test-ready  ## visitors of every kind before a gate, by Locust, judged and reported: make surge VISITORS=500000
+	$(BIN)/python -m loadtests.surge --visitors $(VISITORS) --out surge-report $(SURGE)
 
 faults: $(VENV)/.test-ready system  ## the long form of the fault tests, more than an hour on a quiet machine, into docs/reliability.md
 	rm -f .faults.jsonl
@@ -81,4 +85,4 @@ $(VENV)/.test-ready: requirements-dev.lock | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run-ready
 
 clean:
-	rm -rf $(VENV) .gate .faults.jsonl .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) .gate .faults.jsonl surge-report .pytest_cache .mypy_cache .ruff_cache dist build

@@ -24,6 +24,7 @@ _VERBS = {
     "preview": ("preview:command", "See the waiting page in any state."),
     "admit": ("admit:command", "A link past the line, for staff and press."),
     "log": ("log:command", "Show who did what, and check that the record is whole."),
+    "simulate": ("simulate:command", "Work out beforehand what a night will look like."),
     "doctor": ("doctor:command", "Check that a deployment would work on the night."),
     "keys": ("keys:command", "List or rotate the keys that sign tickets and passes."),
     "tokens": ("tokens:command", "List, add or remove named tokens for the admin API."),

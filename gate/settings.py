@@ -98,10 +98,10 @@ def load(
     """
     environ = os.environ if environ is None else environ
     faults: list[Fault] = []
-    data = _read_file(path, faults)
+    data = read_file(path, faults)
     where = str(path) if path else "defaults"
     tables = {
-        name: _table(name, data.get(name, {}), where, environ, overrides or {}, faults)
+        name: read_table(name, data.get(name, {}), where, faults, environ=environ, overrides=overrides)
         for name in ("server", "origin", "store", "tokens", "canary")
     }
     rooms = _rooms(data.get("room"), where, environ, overrides or {}, faults)
@@ -112,7 +112,8 @@ def load(
     return Config(**tables, rooms=rooms, admin_token=environ.get("GATE_ADMIN_TOKEN", ""))
 
 
-def _read_file(path: Path | None, faults: list[Fault]) -> dict[str, Any]:
+def read_file(path: Path | None, faults: list[Fault]) -> dict[str, Any]:
+    """A TOML file's tables; where it cannot be read, none, and a fault."""
     if path is None:
         return {}
     try:
@@ -124,24 +125,26 @@ def _read_file(path: Path | None, faults: list[Fault]) -> dict[str, Any]:
     return {}
 
 
-def _table(
+def read_table(
     name: str,
     given: Any,
     where: str,
-    environ: Mapping[str, str],
-    overrides: Mapping[tuple[str, str], Any],
     faults: list[Fault],
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[tuple[str, str], Any] | None = None,
     label: str = "",
+    rows: tuple[Setting, ...] = TABLE,
 ) -> dict[str, Any]:
-    """One table's values by key."""
-    label = label or name
+    """One table's values by key: as given, above it the environment, above that the command line, else defaults."""
+    environ, overrides, label = environ or {}, overrides or {}, label or name
     if not isinstance(given, dict):
         faults.append(Fault(where, label, "is not a table", f"[{name}] with keys"))
         given = {}
-    rows = {row.key: row for row in TABLE if row.table == name}
-    faults += [_unknown(where, name, label, key, list(rows)) for key in given if key not in rows]
+    known = {row.key: row for row in rows if row.table == name}
+    faults += [_unknown(where, name, label, key, list(known)) for key in given if key not in known]
     parsed = {}
-    for key, row in rows.items():
+    for key, row in known.items():
         source, raw = where, given.get(key)
         if row.env in environ:
             source, raw = f"environment {row.env}", environ[row.env]
@@ -175,8 +178,8 @@ def _rooms(
     found: dict[str, Room] = {}
     for index, entry in enumerate(entries):
         label = f"room[{index}]"
-        parsed = _table("room", entry, where, environ, overrides, faults, label)
-        room = _make_room(parsed, where, label, faults)
+        parsed = read_table("room", entry, where, faults, environ=environ, overrides=overrides, label=label)
+        room = make_room(parsed, where, label, faults)
         if room.name in found:
             twice = f"is {room.name!r} a second time"
             faults.append(Fault(where, f"{label}.name", twice, "a different name for each room"))
@@ -188,7 +191,8 @@ def _rooms(
     return tuple(found.values())
 
 
-def _make_room(parsed: dict[str, Any], where: str, label: str, faults: list[Fault]) -> Room:
+def make_room(parsed: dict[str, Any], where: str, label: str, faults: list[Fault]) -> Room:
+    """The room of a table's values."""
     poll = PollRule(parsed.pop("poll_min"), parsed.pop("poll_max"), parsed.pop("poll_fraction"))
     if poll.minimum > poll.maximum:
         faults.append(Fault(where, f"{label}.poll_min", "is above poll_max", "at most poll_max"))

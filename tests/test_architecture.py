@@ -39,7 +39,8 @@ ALLOWED = {
     "crew": {"child", "core", "worker", "parts", "settings", "sockets"},
     "supervisor": {"admin", "app", "control", "core", "crew", "loop", "parts", "settings", "sockets", "store"},
     "doctor": {"doctor", "core", "settings", "store"},
-    "commands": {"child", "supervisor", "crew", "admin", "doctor", "commands", "core", "keyfile", "settings", "store", "telemetry", "values"},
+    "commands": {"child", "supervisor", "crew", "admin", "doctor", "commands", "core", "keyfile", "settings", "simulation", "store", "telemetry", "values"},
+    "simulation": {"core", "settings", "setting_table", "simulation", "values"},
     "demo": {"core", "demo"},
     "cli": {"commands", ""},
     "__main__": {"cli"},
@@ -51,6 +52,7 @@ FOREIGN = {
     "proxy": {"aiohttp", "httptools", "multidict", "yarl"},
     "web": {"aiohttp", "brotli", "multidict", "orjson"},
     "admin": {"aiohttp", "orjson", "prometheus_client"},
+    "simulation": {"matplotlib"},
 }
 NEVER_IN_CORE = {"asyncio", "time", "random", "secrets", "socket", "os", "logging", "threading"}
 

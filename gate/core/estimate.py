@@ -11,6 +11,7 @@ from gate.core.room import PollRule
 
 # A wait is told as a range: lines move in ticks, some who are served do not come, and rates are tuned live.
 _LOW, _HIGH, _SLACK_SECONDS = 0.85, 1.25, 5.0
+_OUTAGE_LEAST, _OUTAGE_SHARE, _OUTAGE_MOST = 2.0, 0.25, 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +40,11 @@ def wait_range(line: Line, place: Place) -> Wait | None:
 def poll_after(rule: PollRule, wait_seconds: float) -> float:
     """Seconds until the next poll, before jitter: a fraction of one's own wait, within the room's bounds."""
     return min(max(rule.fraction * wait_seconds, rule.minimum), rule.maximum)
+
+
+def outage_retry(away: float) -> float:
+    """Seconds after which to ask again of a store that has been away for so many, before jitter.
+
+    Everybody who came meanwhile asks, so a long outage would else be met by ever more requests a second.
+    """
+    return min(_OUTAGE_LEAST + away * _OUTAGE_SHARE, _OUTAGE_MOST)

@@ -68,16 +68,22 @@ class StoreClock:
         self.skew = 0.0
         """Seconds by which this machine's own clock was ahead of the store's at the last reply."""
 
-    def set(self, store_time: float) -> None:
-        """A reply that has just come said this time (Unix seconds)."""
+    def set(self, store_time: float, asked: float | None = None) -> None:
+        """A reply that has just come, to what was asked then (monotonic seconds), said this time (Unix seconds).
+
+        The store read its clock at some moment between question and answer. While the offset agrees with that it
+        stays: taken anew from each reply it would go back and forth with every delay of this process, and release
+        would follow it (law 4).
+        """
         own = time.monotonic()
-        self._offset = store_time - own
+        least, most = store_time - own, store_time - (own if asked is None else asked)
+        self._offset = min(max(self._offset, least), most)
         leap = self._offset - self._steady
         if self._set_at is None or abs(leap) <= _LEAP_SECONDS:
             self._steady = self._offset
         else:
-            most = (own - self._set_at) * _SLEW
-            self._steady += max(-most, min(leap, most))
+            step = (own - self._set_at) * _SLEW
+            self._steady += max(-step, min(leap, step))
         self._set_at = own
         self.skew = time.time() - store_time
 
@@ -136,9 +142,10 @@ class Connection:
         """
         began = time.perf_counter()
         async with self._turn(urgent=urgent):
+            asked = time.monotonic()
             reply = _read_reply(await self._run(verb, keys, arguments))
         self._meter.observe(Timing.STORE_CALL, time.perf_counter() - began, verb)
-        self.clock.set(reply.time)
+        self.clock.set(reply.time, asked)
         return reply
 
     async def command(self, *words: str | float) -> Any:

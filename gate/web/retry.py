@@ -2,8 +2,9 @@
 
 import random
 
+from gate.core.estimate import outage_retry
+
 _SPREAD = 0.5
-_OUTAGE_LEAST, _OUTAGE_SHARE, _OUTAGE_MOST = 2.0, 0.25, 12.0
 
 
 def retry_seconds(seconds: float) -> int:
@@ -12,8 +13,5 @@ def retry_seconds(seconds: float) -> int:
 
 
 def outage_seconds(away: float) -> int:
-    """After how long to ask again of a store that has been away for so many seconds: the longer, the later.
-
-    Everybody who came meanwhile asks, so a long outage would else be met by ever more requests a second.
-    """
-    return retry_seconds(min(_OUTAGE_LEAST + away * _OUTAGE_SHARE, _OUTAGE_MOST))
+    """After how long to ask again of a store that has been away for so many seconds: the longer, the later."""
+    return retry_seconds(outage_retry(away))

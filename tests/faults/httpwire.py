@@ -49,6 +49,8 @@ class Connection(asyncio.Protocol):
         self._is_over = False
         self.pause_seconds = 0.0
         self.sent_at: float | None = None
+        self.began = 0.0
+        """When the last request was sent, answered or not."""
 
     def open(self, after: float = 0.0) -> None:
         """Connect, and again until it works."""
@@ -69,7 +71,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes, now: float) -> None:
         """Send one whole request."""
-        self.sent_at = now
+        self.sent_at = self.began = now
         assert self._transport is not None
         self._transport.write(request)
 
