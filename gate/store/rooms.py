@@ -119,8 +119,10 @@ class RoomStore:
         """Deal and release the whole batch if the line still is as `plan` saw it; else an empty list."""
         names, triples = self._deal_arguments(room, batch)
         paid = plan.at - plan.released / line.release_rate
+        now, least = _full_bank(line, plan, 0)
         arguments: list[str | int | float] = [
-            *astuple(line.read), f"{paid:.6f}", plan.era, _left(line, plan), *self._heal_arguments(room), *triples,
+            *astuple(line.read), f"{paid:.6f}", now, least,
+            plan.era, _left(line, plan), *self._heal_arguments(room), *triples,
         ]  # fmt: skip
         reply = await self._call("admit", room.name, names, arguments)
         dealt = self._dealt(room.name, reply)
@@ -130,9 +132,11 @@ class RoomStore:
         self, line: Line, plan: Advance | None, fields: Sequence[str] = (), note: Note | None = None
     ) -> bool:
         """Write an advance (and an operator's fields), or only read with None. False: another gate was first."""
-        target: list[str | int | float] = ["", "", "", ""]
+        target: list[str | int | float] = ["", "", "", "", "0", ""]
         if plan is not None:
-            target = [plan.era, plan.now_serving, f"{plan.at:.6f}", _left(line, plan)]
+            # What an operator does is not the release of a moment: it stays as it was worked out.
+            bound = ("", "0") if note or fields else _full_bank(line, plan, plan.released)
+            target = [plan.era, plan.now_serving, f"{plan.at:.6f}", *bound, _left(line, plan)]
         arguments: list[str | int | float] = [
             *astuple(line.read), *target, self.live.history_seen(line.room), *self._note_arguments(note), *fields,
         ]  # fmt: skip
@@ -277,6 +281,14 @@ class RoomStore:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
         return read_line(room, reply)
+
+
+def _full_bank(line: Line, plan: Advance, released: int) -> tuple[str, str]:
+    """When an advance was worked out, and the `at` that a full bank leaves behind after releasing so many then."""
+    if not line.releases:
+        return "", "0"
+    now = plan.at + plan.owed / line.release_rate
+    return f"{now:.6f}", f"{now - (line.cap - released) / line.release_rate:.6f}"
 
 
 def _left(line: Line, plan: Advance) -> str:

@@ -27,6 +27,14 @@ local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local function get(field) return redis.call('HGET', line, field) end
 local function num(field) return tonumber(get(field) or '0') or 0 end
 
+-- Law 4 counts from the moment of writing: what was worked out a moment ago (`now`) must not leave more behind than a
+-- full bank of this moment, which is `least` and as much later. A clock that has leapt since is no such moment.
+local function bounded(at, now, least)
+  local late = now ~= '' and tonumber(clock[1]) + tonumber(clock[2]) / 1000000 - tonumber(now) or 0
+  if late > 0 and late < 1 then at = math.max(at, least + late) end
+  return string.format('%.6f', at)
+end
+
 -- One row a slot in which something moved, written when the next slot begins to move: the moment a place was
 -- served is then the same for whoever asks, and an idle room writes nothing.
 local function note_slot()
