@@ -44,6 +44,26 @@ response = function(status, headers, body)
   if status == 202 then pres[#pres + 1] = string.match(headers["Set-Cookie"], "^[^;]+") end
 end
 """
+# A browser's first page, of somebody who must wait.
+PAGES = """
+request = function()
+  return "GET {path} HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nUser-Agent: Mozilla/5.0 (X11)\\r\\nAccept: text/html\\r\\n"
+    .. "Accept-Encoding: br, gzip\\r\\nSec-Fetch-Mode: navigate\\r\\nSec-Fetch-Dest: document\\r\\n"
+    .. "Sec-Fetch-Site: none\\r\\n\\r\\n"
+end
+"""
+# Served tickets, from a random one on, so that hardly any is shown twice.
+CLAIMS = """
+local lines = {{}}
+for line in io.lines("{file}") do lines[#lines + 1] = line end
+math.randomseed(os.time())
+local index = math.random(0, #lines - 1)
+request = function()
+  index = index + 1
+  return "POST /_gate/claim/{room} HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nUser-Agent: Mozilla/5.0 (X11)\\r\\n"
+    .. "Accept: */*\\r\\nContent-Length: 0\\r\\nCookie: " .. lines[index % #lines + 1] .. "\\r\\n\\r\\n"
+end
+"""
 
 
 @dataclass

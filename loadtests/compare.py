@@ -23,8 +23,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clients import GETS, JOINS, NEW_GETS, Measured, at_half_load, idle_memory, paced, run
-from subjects import MANY, ORIGIN, Subject, cookies, fill_line, gate, room, servers
+from clients import CLAIMS, GETS, JOINS, NEW_GETS, PAGES, Measured, at_half_load, idle_memory, paced, run
+from subjects import MANY, ORIGIN, TICKETS, Subject, cookies, fill_line, gate, room, servers, tickets
 
 SIZES = {"100 B": 100, "10 kB": 10_000, "100 kB": 100_000}
 PACED_RATE, IDLE, WARM_SECONDS = 1_000, 10_000, 2
@@ -93,6 +93,20 @@ class Bench:
                     "gate, joins": (self.ours, "/", self.script("join", JOINS, room="few"))}  # fmt: skip
         self.compare("Joins, every one a new visitor", subjects, against="nginx, return 200")
 
+    def visit(self) -> None:
+        """What else a visitor asks once: the page of somebody who must wait, and the claim."""
+        plain = (self.others[0], "/200", None)
+        page = (self.ours, "/few", self.script("page", PAGES, path="/few"))
+        fill_line(self.socket, "few", 10)
+        self.compare("Waiting page, every one a new visitor", {"nginx, return 200": plain, "gate, pages": page},
+                     against="nginx, return 200")  # fmt: skip
+        fill_line(self.socket, "default", TICKETS)
+        (self.folder / "tickets").write_text(tickets(self.folder))
+        claims = self.folder / "claim.lua"
+        claims.write_text(CLAIMS.format(file=self.folder / "tickets", room="default"))
+        self.compare("Claim of a ticket that has been served", {"nginx, return 200": plain,
+                     "gate, claims": (self.ours, "/", claims)}, against="nginx, return 200")  # fmt: skip
+
     def length(self) -> None:
         """Polls and joins with ten in line beside a million."""
         names = {"few": "10 in line", "many": f"{MANY:,} in line"}
@@ -160,7 +174,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--rounds", type=int, default=5)
     given.add_argument("--seconds", type=float, default=3)
-    given.add_argument("--only", default="poll,relay,join,length,latency,memory")
+    given.add_argument("--only", default="poll,relay,join,length,latency,memory,visit")
     given.add_argument("--out", type=Path, help="write the page here too, below its first section")
     asked = given.parse_args()
     for program in ("nginx", "haproxy", "wrk", "taskset"):

@@ -21,7 +21,7 @@ from gate.keyfile import read
 from gate.store.keys import line_key
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-PASSES, MANY = 10_000, 1_000_000
+PASSES, TICKETS, MANY = 10_000, 100_000, 1_000_000
 ORIGIN, NGINX, HAPROXY, PLAIN, GATE, ADMIN = 18300, 18301, 18302, 18303, 18304, 18305
 _NGINX = """
 worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.log;
@@ -177,6 +177,18 @@ def cookies(folder: Path) -> str:
         place = Place(present["generation"], present["era"], position)
         text = tokens.mint_pass("default", place, "0" * 16, now=now, life=3_000, cap=now + 3_600)
         lines.append(f"gate_pass_default={text}")
+    return "\n".join(lines) + "\n"
+
+
+def tickets(folder: Path) -> str:
+    """A hundred thousand visitors' tickets of the room's present generation, by line."""
+    present = room("default")
+    tokens, now = Tokens(read(folder / "state" / "keys.json")), time.time()
+    lines = []
+    for position in range(1, TICKETS + 1):
+        place = Place(present["generation"], present["era"], position)
+        text, _ = tokens.mint_ticket("default", place, "0" * 16, now=now, life=3_000)
+        lines.append(f"gate_ticket_default={text}")
     return "\n".join(lines) + "\n"
 
 

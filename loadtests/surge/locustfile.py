@@ -1,7 +1,8 @@
 """The surge for Locust: `locust -f loadtests/surge/locustfile.py --host http://127.0.0.1:8080`, headless or not.
 
 One process, or a master and its workers (`--processes 2`, or machines of their own): each worker has its part of
-the visitors. `make surge` starts this with everything around it; without it, `SURGE_VISITORS` says how many.
+the visitors, and `SURGE_PARTS` says how many workers there are. `make surge` starts this with everything around it;
+without it, `SURGE_VISITORS` says how many come, and `SURGE_ROOM` to which room.
 """
 
 import json

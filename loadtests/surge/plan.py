@@ -1,6 +1,7 @@
 """What a surge of so many visitors looks like: who comes when, at what rate they are let in, how often pages ask."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from gate.core.room import PollRule, Room
 from gate.simulation.arrivals import Arrivals, Phase, Recorded, Shape
 from gate.simulation.scenario import Crowd, Scenario
 
-ROOM = "sale"
+ROOM = os.environ.get("SURGE_ROOM", "sale")
 _FOLLOWED_MOST = 40_000
 # One machine carries gate, store, origin and Locust: more than this and it is Locust that is measured.
 _RATE_MOST, _RATE_LEAST, _SHORTEST_SECONDS = 300.0, 50.0, 25.0
 # Of all visitors, and how fast they come in release rates: the wall is a thousand a second and more.
 _EARLY_SHARE, _EARLY, _WALL_SHARE, _WALL, _TAIL_SHARE, _TAIL = 0.04, 0.6, 0.3, 3.6, 0.66, 0.95
 _LONG_SECONDS = 60.0
+_SLACK, _SLACK_SECONDS = 1.25, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Plan:
     @property
     def limit_seconds(self) -> float:
         """When a run is given up."""
-        return 2 * self.arrivals.seconds + 2 * self.visitors / self.release_rate + 60
+        through = max(self.arrivals.seconds, self.visitors / self.release_rate)
+        return _SLACK * through + self.poll_max + _SLACK_SECONDS
 
     def room(self) -> Room:
         """The room's settings, as far as the simulator heeds them."""

@@ -1,7 +1,7 @@
 """A run as a page of plots and a page of words."""
 
 import html
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,13 +169,17 @@ def _latencies(run: Run, end: float) -> list[Curve]:
 
 
 def _by_process(run: Run, what: str, scale: float) -> list[Curve]:
-    """One curve a role: all workers of a kind together."""
+    """One curve a process, numbered where there are several of a kind."""
     times = [size["time"] - run.start for size in run.sizes]
-    roles: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(times))
-    for index, size in enumerate(run.sizes):
-        for name, one in size["processes"].items():
-            roles[_role(name)][index] += one[what] * scale
-    return [Curve(role, times, values) for role, values in roles.items()]
+    names = dict.fromkeys(name for size in run.sizes for name in size["processes"])
+    curves, seen = [], Counter()
+    for name in names:
+        kind = name.rpartition(" ")[0]
+        seen[kind] += 1
+        label = f"{kind} {seen[kind]}" if kind.endswith("worker") else kind
+        sizes = [size["processes"].get(name) for size in run.sizes]
+        curves.append(Curve(label, times, [one[what] * scale if one else float("nan") for one in sizes]))
+    return curves
 
 
 def _role(name: str) -> str:
