@@ -23,9 +23,9 @@ class Kind:
 
 # Requests a CPU-second and bytes on the wire: polls, joins and relays as `loadtests/compare.py` gives them, pages and
 # claims as `loadtests/visits.py` does.
-PAGE = Kind("page", 11_000, 2_900)
+PAGE = Kind("page", 11_000, 2_400)
 JOIN = Kind("join", 12_700, 900)
-POLL = Kind("poll", 160_000, 760)
+POLL = Kind("poll", 160_000, 620)
 CLAIM = Kind("claim", 5_500, 900)
 RELAY = Kind("relay", 8_000, 0)
 KINDS = (PAGE, JOIN, POLL, CLAIM, RELAY)

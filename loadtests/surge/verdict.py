@@ -173,21 +173,26 @@ def bounded(run: Run) -> Check:
 
 def gated(run: Run) -> Check:
     """Law 5: nobody is let in before now-serving has reached them."""
-    let_in = run.rows[
-        run.rows["admitted"] & np.isin(run.rows["step"], (Step.PAGE, Step.CLAIM)) & (run.rows["position"] > 0)
-    ]
-    after = np.searchsorted(run.looks["asked"], let_in["got"])
-    judged = after < len(run.looks)
-    pointer = _places(run.looks["era"], run.looks["now_serving"])[after[judged]]
-    early = int(np.sum(_places(let_in["era"], let_in["position"])[judged] > pointer))
-    inside = np.unique(let_in["visitor"])
+    steps = np.isin(run.rows["step"], (Step.PAGE, Step.CLAIM))
+    let_in = run.rows[run.rows["admitted"] & steps & (run.rows["position"] > 0)]
+    seen_after = let_in["got"] <= run.looks["asked"][-1]
+    early = int(np.sum(~_reached(run, let_in[seen_after])))
     browsing = run.rows[run.rows["admitted"] & np.isin(run.rows["step"], (Step.BROWSE, Step.BUY))]
-    without = len(np.setdiff1d(browsing["visitor"], inside))
-    unjudged = int(np.sum(~judged))
-    said = (
-        f"{len(let_in):,} let in, {early} early, {unjudged} after the last look; {without} inside without a pass seen"
-    )
+    without = len(np.setdiff1d(browsing["visitor"], let_in["visitor"]))
+    unjudged = int(np.sum(~seen_after))
+    said = f"{len(let_in):,} let in, {early} early, {unjudged} after the last look; {without} inside without a pass"
     return Check("law 5, nobody early", early == 0 and unjudged == 0 and without == 0 and len(let_in) > 0, said)
+
+
+def _reached(run: Run, let_in: np.ndarray) -> np.ndarray:
+    """Whether the pointer was there: by the next look, or, around a kill, along the lease from the look before."""
+    looks, plan = run.looks, run.plan
+    after = np.searchsorted(looks["asked"], let_in["got"])
+    reached = _places(let_in["era"], let_in["position"]) <= _places(looks["era"], looks["now_serving"])[after]
+    before = looks[np.maximum(np.searchsorted(looks["answered"], let_in["got"]) - 1, 0)]
+    ahead = plan.release_rate * (let_in["got"] - before["asked"]) + release_cap(plan.release_rate, None)
+    leased = (let_in["era"] == before["era"]) & (let_in["position"] <= before["now_serving"] + ahead)
+    return reached | (leased & run.in_an_outage(let_in["got"]))
 
 
 def no_forger(run: Run) -> Check:
