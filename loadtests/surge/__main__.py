@@ -96,7 +96,9 @@ def run(folder: Path, plan: Plan, options: argparse.Namespace) -> None:
         time.sleep(_REST_SECONDS)
         sampler.stop()
         starts = [json.loads(path.read_text())["start"] for path in folder.glob("start-*.json")]
+        ends = [json.loads(path.read_text()) for path in folder.glob("end-*.json")]
         made = {"workers": options.workers, "parts": parts, "start": min(starts), "faults": faults, "crowd": name}
+        made["latest"] = max((end["latest"] for end in ends), default=0.0)
         (folder / "run.json").write_text(json.dumps(made))
     finally:
         started.stop()

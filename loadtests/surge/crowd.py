@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 import gevent
-from gevent.queue import Queue
+from gevent.queue import PriorityQueue
 
 from gate.core.place import Place
 from gate.simulation.arrivals import Arrivals
@@ -72,9 +72,10 @@ class Crowd:
         self._due: list[tuple[float, int, Visitor]] = []
         self._order = itertools.count()
         self._start = 0.0
-        self.acting: Queue = Queue()
+        # Where hands are short those who wait already go first: newcomers then come later, while late polls would lengthen waits.
+        self._acting: PriorityQueue = PriorityQueue()
         self.latest = 0.0
-        """The most by which an act began late, in seconds: Locust's own slowness."""
+        """The most by which anybody who waited acted late, in seconds: Locust's own slowness."""
         self.unfinished: dict[int, Visitor] = {}
         self.broken = False
 
@@ -90,15 +91,22 @@ class Crowd:
         while not self.finished:
             now = time.monotonic()
             while self._due and self._due[0][0] <= now:
-                due, _, visitor = heapq.heappop(self._due)
-                self.latest = max(self.latest, now - due)
-                if visitor.number not in self.unfinished:
+                due, order, visitor = heapq.heappop(self._due)
+                newcomer = visitor.number not in self.unfinished
+                if newcomer:
                     self.unfinished[visitor.number] = visitor
                     self._plan_next()
-                self.acting.put(visitor)
+                self._acting.put((newcomer, order, due, visitor))
             gevent.sleep(
                 min(max(self._due[0][0] - now, 0.001), _LONGEST_SLEEP_SECONDS) if self._due else _LONGEST_SLEEP_SECONDS
             )
+
+    def next(self) -> Visitor:
+        """Who acts next; waits until somebody does."""
+        newcomer, _, due, visitor = self._acting.get()
+        if not newcomer:
+            self.latest = max(self.latest, time.monotonic() - due)
+        return visitor
 
     def again(self, visitor: Visitor, step: str, seconds: float) -> None:
         """This visitor acts again, after so many seconds."""

@@ -61,7 +61,7 @@ class Acting(FastHttpUser):
     @task
     def act(self) -> None:
         """The next step of the next visitor."""
-        visitor = self.crowd.acting.get()
+        visitor = self.crowd.next()
         try:
             getattr(self._kinds[visitor.kind], visitor.step)(visitor)
         except Exception:

@@ -58,6 +58,7 @@ def _crowd_figures(run: Run) -> dict[str, str]:
         "poll, p50 and p99": _percentiles(asked),
         "claim, p50 and p99": _percentiles(run.of(Step.CLAIM)),
         "polls a second, most over ten seconds": f"{_busiest(np.sort(asked['got']), 10.0):,.0f}",
+        "acts of the crowd itself late by at most": f"{run.latest:.2f} s",
         "errors (5xx, lost answers)": f"{len(run.errors)}",
     }
 

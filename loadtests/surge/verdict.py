@@ -54,6 +54,7 @@ class Run:
     start: float
     faults: list[dict]
     crowd: str
+    latest: float
     predicted_polls: float = 0.0
 
     @classmethod
@@ -63,7 +64,17 @@ class Run:
         sizes = [json.loads(line) for line in (folder / "sizes.json").read_text().splitlines()]
         looks = np.fromfile(folder / "looks.rows", dtype=SAMPLE)
         plan, rows = Plan.read(folder / "plan.json"), answers.read(folder)
-        return cls(plan, rows, looks, sizes, made["workers"], made["start"], made["faults"], made["crowd"])
+        return cls(
+            plan,
+            rows,
+            looks,
+            sizes,
+            made["workers"],
+            made["start"],
+            made["faults"],
+            made["crowd"],
+            made.get("latest", 0.0),
+        )
 
     def of(self, *steps: Step, status: int | None = None) -> np.ndarray:
         """Rows of these steps."""
