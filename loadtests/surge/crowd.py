@@ -72,7 +72,7 @@ class Crowd:
         self._due: list[tuple[float, int, Visitor]] = []
         self._order = itertools.count()
         self._start = 0.0
-        # Where hands are short those who wait already go first: newcomers then come later, while late polls would lengthen waits.
+        # Where hands are short, those who wait already go first: newcomers then come later, and no wait gets longer.
         self._acting: PriorityQueue = PriorityQueue()
         self.latest = 0.0
         """The most by which anybody who waited acted late, in seconds: Locust's own slowness."""
