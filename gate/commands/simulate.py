@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +22,7 @@ from gate.simulation.scenario import VISITORS_MAX, Scenario, read_scenario
 from gate.simulation.visitors import follow
 
 _DAY = 86_400
+_OF_A_NIGHT = ("visitors", "rate", "early", "wall", "tail", "poll_max", "gates", "edges", "seed")
 
 
 def _seconds(_context: click.Context, parameter: click.Parameter, text: str) -> float:
@@ -46,7 +48,7 @@ def _parsed(parse: Any, text: str, parameter: click.Parameter) -> float:
 @click.option("--wall", default="60 s", show_default=True, callback=_seconds, help="How long the wall takes.")
 @click.option("--tail", default="30 min", show_default=True, callback=_seconds, help="How long the tail is.")
 @click.option("--poll-max", default="30 s", show_default=True, callback=_seconds, help="Longest time between polls.")
-@click.option("--gates", default=2, show_default=True, type=click.IntRange(1, 1_000), help="Gate machines.")
+@click.option("--gates", default=6, show_default=True, type=click.IntRange(1, 1_000), help="Gate processes.")
 @click.option("--edges", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Places of the CDN.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="The same seed, the same night.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON, for scripts.")
@@ -75,6 +77,7 @@ def command(
       gate simulate night.toml --json
     """
     telling = _telling() if plots else None
+    _refuse_both(scenario)
     if scenario is None:
         arrivals = on_sale(visitors, early_seconds=early, wall_seconds=wall, tail_seconds=tail)
         room = Room(release_rate=rate, poll=PollRule(min(2.0, poll_max), poll_max, 0.1))
@@ -108,6 +111,14 @@ def simulate(scenario: Scenario) -> dict[str, Any]:
     if shows:
         click.echo("\r" + " " * 60 + "\r", nl=False, err=True)
     return document
+
+
+def _refuse_both(scenario: Path | None) -> None:
+    """A file says it all; an option beside it would be heeded by nobody."""
+    context = click.get_current_context()
+    said = [name for name in _OF_A_NIGHT if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if scenario and said:
+        raise click.UsageError(f"--{said[0].replace('_', '-')} cannot stand beside a SCENARIO file; write it there")
 
 
 def _read(path: Path) -> Scenario:

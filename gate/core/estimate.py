@@ -1,6 +1,6 @@
 """How long a wait will be and when to ask again: the same rules in the page, the status document and the simulator.
 
-The browser's twin of this file and of `pointer.py` is `static/waiting.js`; `tests/e2e` holds the two together.
+The browser's twin of this file and of `pointer.py` is `static/waiting.js`.
 """
 
 from dataclasses import dataclass

@@ -98,11 +98,8 @@ class Tokens:
 
     def mint_pass(self, room: str, place: Place, nonce: str, *, now: float, life: float, cap: float) -> str:
         """The pass of a place: good for `life` seconds, never past `cap` (Unix seconds)."""
-        identity, expires = pass_id(place, nonce), int(min(now + life, cap))
-        text = self._encode("pass", room, place, nonce, now, expires, {"jti": identity, "cap": int(cap)})
-        # The browser that is given it comes back with it at once.
-        self._memory.put(_digest(text, "pass", room), Pass(room, place, nonce, int(now), expires, identity, int(cap)))
-        return text
+        extra = {"jti": pass_id(place, nonce), "cap": int(cap)}
+        return self._encode("pass", room, place, nonce, now, int(min(now + life, cap)), extra)
 
     def read_ticket(self, text: str, room: str) -> Ticket | None:
         """The ticket this text proves for `room`, whatever its age; None if it proves nothing."""
@@ -160,7 +157,7 @@ class Tokens:
     def _read(self, text: str, kind: str, room: str) -> Ticket | Pass | None:
         if not text or len(text) > TOKEN_LENGTH_MAX or not text.isascii():
             return None
-        digest = _digest(text, kind, room)
+        digest = hashlib.blake2b(f"{kind}:{room}:{text}".encode(), digest_size=16).digest()
         known = self._memory.get(digest)
         if known is None:
             known = self._verify(text, kind, room)
@@ -184,11 +181,6 @@ class Tokens:
         if claims["kind"] != kind or claims["room"] != room:
             return None
         return _ticket_or_pass(claims)
-
-
-def _digest(text: str, kind: str, room: str) -> bytes:
-    """What a token is remembered by."""
-    return hashlib.blake2b(f"{kind}:{room}:{text}".encode(), digest_size=16).digest()
 
 
 def _hs256(kid: str, claims: dict[str, Any], secret: bytes) -> str:

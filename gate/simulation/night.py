@@ -17,14 +17,16 @@ from gate.simulation.scenario import Scenario
 # As often as a gate ticks (`gate/ticker.py`).
 TICK_SECONDS = 0.1
 _ERA = 1
-_RETRY_SHARDS = 20
+_RETRY_GROUPS = 20
+# After which a page asks a room again that is closed or full (`static/waiting.js`).
+_REFUSED_SECONDS = 15.0
 # Before the night the room was idle, so that its burst is there when the first one comes.
 _IDLE_SECONDS = 3_600.0
 NIGHT_SECONDS_MAX = 30 * 86_400
 
 
 class Night:
-    """What happened: after each tick in which something did, a row of numbers.
+    """What happened: a row of numbers for each tick.
 
     `times[k]` is when tick k was (seconds of the night), `served[k]` and `issued[k]` where the line stood after it.
     """
@@ -32,15 +34,16 @@ class Night:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.times, self.served, self.issued = array("d"), array("q"), array("q")
-        self.turned_away = 0
-        """Newcomers who were told that the room is closed or full."""
         self.retries: defaultdict[int, int] = defaultdict(int)
-        """Joins that met no store, by second."""
+        """Joins in vain, by second: the store was away, or the room closed or full."""
+        self.turned_back: defaultdict[int, int] = defaultdict(int)
+        """Of those the first of each visitor, by second."""
         self._heard, self._at, self._rates = array("d"), array("d"), array("d")
         self._modes: list[Mode] = []
         self._random = Random(scenario.seed)  # noqa: S311  (a simulation's dice)
         self._line = _first_line(scenario.room)
         self._late: defaultdict[int, int] = defaultdict(int)
+        self._outside = 0
         self._changes = list(scenario.changes)
         self._arrived = 0
 
@@ -97,44 +100,59 @@ class Night:
             message="",
         )
 
+    @property
+    def turned_away(self) -> int:
+        """How many never had a place."""
+        return self._arrived - self.issued[-1]
+
     def _over(self, number: int) -> bool:
         now = number * TICK_SECONDS
-        comes = self._arrived < self.scenario.arrivals.visitors or any(late > number for late in self._late)
-        if comes or self._changes or self._away_since(now) is not None:
+        if self._arrived < self.scenario.arrivals.visitors or self._changes or self._away_since(now) is not None:
+            return False
+        if self._outside and self._takes():
             return False
         return self._line.waiting == 0 or not self._line.releases
 
+    def _takes(self) -> bool:
+        return self._line.mode is not Mode.CLOSED and not self._line.full
+
     def _step(self, number: int) -> None:
         now = number * TICK_SECONDS
-        newcomers = self._newcomers(number, now)
+        come = self.scenario.arrivals.by(now)
+        fresh, self._arrived = come - self._arrived, come
+        again = self._late.pop(number, 0)
+        self._outside -= again
         away_since = self._away_since(now)
         if away_since is not None:
-            self._turn_back(newcomers, number, now - away_since)
+            self._turn_back(fresh, again, number, outage_retry(now - away_since))
             # What is let in on the lease stays `lifted` until the store is back and takes it off what is owed.
             self._line = on_lease(self._line, now, lease=self.scenario.room.lease)
             self._record(now, self._line)
             return
         line = self._change(self._line, now)
-        line = self._deal(line, newcomers)
+        line, left = self._deal(line, fresh + again)
+        fresh_left = min(left, fresh)
+        self._turn_back(fresh_left, left - fresh_left, number, _REFUSED_SECONDS)
         self._line = replace(_moved(line, plan(line, now, lease=self.scenario.room.lease)), time=now)
         self._record(now, self._line)
-
-    def _newcomers(self, number: int, now: float) -> int:
-        come = self.scenario.arrivals.by(now)
-        fresh, self._arrived = come - self._arrived, come
-        return fresh + self._late.pop(number, 0)
 
     def _away_since(self, now: float) -> float | None:
         return next((o.at for o in self.scenario.outages if o.at <= now < o.at + o.seconds), None)
 
-    def _turn_back(self, newcomers: int, number: int, away: float) -> None:
-        """No store, no place: they come again as they are told, in a few groups."""
-        self.retries[int(number * TICK_SECONDS)] += newcomers
-        groups = min(newcomers, _RETRY_SHARDS)
+    def _turn_back(self, fresh: int, again: int, number: int, pause: float) -> None:
+        """No place for these: they come again after about such a pause (seconds), in a few groups."""
+        size, second = fresh + again, int(number * TICK_SECONDS)
+        if not size:
+            return
+        self.retries[second] += size
+        self.turned_back[second] += fresh
+        self._outside += size
+        groups = min(size, _RETRY_GROUPS)
         for group in range(groups):
-            size = newcomers * (group + 1) // groups - newcomers * group // groups
-            seconds = outage_retry(away) * self._random.uniform(1, 1.5) * self._random.uniform(0.8, 1.2)
-            self._late[number + max(round(seconds / TICK_SECONDS), 1)] += size
+            share = size * (group + 1) // groups - size * group // groups
+            # Spread as `Retry-After` is, and once more by the page.
+            seconds = pause * self._random.uniform(1, 1.5) * self._random.uniform(0.8, 1.2)
+            self._late[number + max(round(seconds / TICK_SECONDS), 1)] += share
 
     def _change(self, line: Line, now: float) -> Line:
         while self._changes and self._changes[0].at <= now:
@@ -144,11 +162,12 @@ class Night:
             line = replace(_moved(line, paid), release_rate=rate, mode=mode)
         return line
 
-    def _deal(self, line: Line, newcomers: int) -> Line:
+    def _deal(self, line: Line, newcomers: int) -> tuple[Line, int]:
+        """The line with as many places dealt as it takes, and how many got none."""
         room_left = newcomers if line.max_issued is None else max(line.max_issued - line.issued, 0)
         dealt = 0 if line.mode is Mode.CLOSED else min(newcomers, room_left)
-        self.turned_away += newcomers - dealt
-        return replace(line, eras=(Era(_ERA, line.issued + dealt),)) if dealt else line
+        left = newcomers - dealt
+        return (replace(line, eras=(Era(_ERA, line.issued + dealt),)), left) if dealt else (line, left)
 
     def _record(self, now: float, line: Line) -> None:
         self.times.append(now)

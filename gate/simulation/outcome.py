@@ -72,16 +72,16 @@ class Outcome:
         """Requests a second of each kind, by second of the night."""
         visits, weight = self.visits, self.visits.weight
         came_in_line = [j for j, s in zip(visits.joined, visits.served, strict=True) if s > j]
-        claims = [n for n, c in zip(visits.noticed, visits.claimed, strict=True) if c]
-        joins = _by_second(came_in_line, weight)
-        for second, count in self.night.retries.items():
-            joins[second] = joins.get(second, 0) + count
+        claims = _by_second([moment for moment in visits.claimed if moment < inf], weight)
+        placed = _by_second(came_in_line, weight)
+        more = self.night.scenario.crowd.requests - 1
         return {
-            "page": _by_second(came_in_line, weight),
-            "join": joins,
+            "page": _added(placed, self.night.turned_back),
+            "join": _added(placed, self.night.retries),
             "poll": _by_second(visits.polls, weight),
-            "claim": _by_second(claims, weight),
-            "relay": _by_second(claims, weight),
+            "claim": claims,
+            "first": claims,
+            "more": {second: count * more for second, count in claims.items()},
         }
 
     def peak(self) -> dict[str, float]:
@@ -92,7 +92,7 @@ class Outcome:
         }
 
     def store_calls(self) -> float:
-        """The most store calls a second: each gate's ticks, and at most one for each join and claim."""
+        """The most store calls a second: each gate process's ticks, and at most one for each join and claim."""
         peak = self.peak()
         return self.night.scenario.gates * needs.TICKS_PER_SECOND + peak["join"] + peak["claim"]
 
@@ -138,7 +138,8 @@ def poll_choices(night: Night) -> list[dict[str, float]]:
     """The same night under other poll settings: what each costs in polls, and in seconds until a turn is seen."""
     rows = []
     own = night.scenario.room.poll
-    rules = [own, *(PollRule(own.minimum, most, fraction) for most, fraction in _POLL_CHOICES)]
+    tried_too = [choice for choice in _POLL_CHOICES if choice[0] >= own.minimum]
+    rules = [own, *(PollRule(own.minimum, most, fraction) for most, fraction in tried_too)]
     scenario = night.scenario
     for rule in dict.fromkeys(rules):
         night.scenario = scenario.with_poll(rule).with_sample(_CHOICE_SAMPLE)
@@ -175,6 +176,10 @@ def _named(values: tuple[float, ...]) -> dict[str, float]:
 
 def _by_second(moments: Iterable[float], weight: float) -> dict[int, float]:
     return {second: count * weight for second, count in Counter([int(moment) for moment in moments]).items()}
+
+
+def _added(series: dict[int, float], more: dict[int, int]) -> dict[int, float]:
+    return {second: series.get(second, 0.0) + more.get(second, 0) for second in series.keys() | more.keys()}
 
 
 def _smooth(series: dict[int, float], weight: float) -> dict[int, float]:

@@ -23,12 +23,14 @@ ROWS: tuple[Setting, ...] = (
     Setting("crowd", "leave", _share, 0.05, "Which part gives up while it waits, after `patience` on average."),
     Setting("crowd", "patience", _span, 1_200.0, "How long those who give up wait on average."),
     Setting("crowd", "hidden", _share, 0.3, "Which part keeps the page in a tab behind others."),
+    Setting("crowd", "looks_after", _span, 60.0, "How long those take to look at the tab once it calls, on average."),
+    Setting("crowd", "requests", values.count(1, 10_000), 20, "How many requests a visit makes of the site."),
     Setting("change", "at", _moment, 0.0, "When an operator changes something."),
     Setting("change", "release_rate", values.optional(values.rate), None, "The new rate."),
     Setting("change", "mode", values.optional(values.choice("auto", "hold", "closed")), None, "The new mode."),
     Setting("outage", "at", _moment, 0.0, "When the store goes away."),
     Setting("outage", "for", _span, 60.0, "For how long."),
-    Setting("gates", "count", values.count(1, 1_000), 2, "Gate machines (each ticks ten times a second)."),
+    Setting("gates", "count", values.count(1, 1_000), 6, "Gate processes: workers and supervisors of all machines."),
     Setting("gates", "edges", values.count(1, 10_000), 50, "Places of the CDN that ask the gates on their own."),
 )
 _TABLES = {row.table for row in ROWS} | {"visitors", "seed", "sample", "room"}
@@ -39,12 +41,14 @@ _POLL_KEYS = ("poll_min", "poll_max", "poll_fraction")
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """How visitors behave: shares from 0 to 1; `patience` in seconds, the mean of those who give up."""
+    """How visitors behave: shares from 0 to 1; `patience` and `looks_after` are means in seconds."""
 
     no_show: float = 0.05
     leave: float = 0.05
     patience: float = 1_200.0
     hidden: float = 0.3
+    looks_after: float = 60.0
+    requests: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Scenario:
     crowd: Crowd = Crowd()
     changes: tuple[Change, ...] = ()
     outages: tuple[Outage, ...] = ()
-    gates: int = 2
+    gates: int = 6
     edges: int = 50
     sample: int = 20_000
     """How many visitors are followed one by one."""
@@ -160,4 +164,7 @@ def _room(given: Any, where: str, faults: list[Fault]) -> Room:
         others = [key for key in given if key not in heeded]
         faults += [Fault(where, f"room.{key}", "plays no part here", ", ".join(heeded)) for key in others]
         given = {key: value for key, value in given.items() if key in heeded}
-    return make_room(read_table("room", given, where, faults), where, "room", faults)
+    room = make_room(read_table("room", given, where, faults), where, "room", faults)
+    if room.mode is Mode.OFF:
+        faults.append(Fault(where, "room.mode", "is off", "auto, hold or closed: with off there is no line"))
+    return room

@@ -11,8 +11,9 @@ from gate.core.place import Place
 from gate.core.pointer import Pointer
 from gate.simulation.night import Night
 
-# As `static/waiting.js` spreads its polls.
+# As `static/waiting.js` spreads its polls, and claims for a tab that nobody looks at.
 _JITTER = 0.2
+_CLAIMS_BEFORE_SECONDS = 60.0
 _ERA = 1
 
 
@@ -28,7 +29,8 @@ class Visits:
     joined: array = field(default_factory=lambda: array("d"))  # type: ignore[type-arg]
     served: array = field(default_factory=lambda: array("d"))  # type: ignore[type-arg]
     noticed: array = field(default_factory=lambda: array("d"))  # type: ignore[type-arg]
-    claimed: array = field(default_factory=lambda: array("b"))  # type: ignore[type-arg]
+    claimed: array = field(default_factory=lambda: array("d"))  # type: ignore[type-arg]
+    """When each asked for its pass: infinite for those who did not."""
     polls: array = field(default_factory=lambda: array("d"))  # type: ignore[type-arg]
     """The moment of each poll of anybody."""
 
@@ -59,20 +61,33 @@ def _visit(night: Night, pointer: Callable[[int], Pointer], position: int, dice:
     now = joined
     if served is not None and served <= joined:  # let in with the first request: no page, no poll
         visits.noticed.append(joined)
-        visits.claimed.append(1)
+        visits.claimed.append(joined)
         return
     while True:
-        if now >= gives_up:
-            now = inf
+        if now >= gives_up or (now > night.seconds and served is None):
+            now = inf  # gone, or nothing will happen any more
             break
         visits.polls.append(now)
         seen = pointer(night.at(now))
         if seen.serves(place, now):
             break
-        if now > night.seconds and served is None:  # nothing will happen any more
-            now = inf
-            break
-        seconds = seen.poll.maximum if hidden else seen.poll_seconds(place, now)
-        now += seconds * dice.uniform(1 - _JITTER, 1 + _JITTER)
+        now += _pause(seen.poll.maximum if hidden else seen.poll_seconds(place, now), dice)
     visits.noticed.append(now)
-    visits.claimed.append(1 if now < inf and comes else 0)
+    if hidden and now < inf:
+        now = _until_looked_at(night, now, dice, visits)
+    visits.claimed.append(now if comes else inf)
+
+
+def _until_looked_at(night: Night, noticed: float, dice: Random, visits: Visits) -> float:
+    """A tab behind others calls its owner and polls on; a minute before the turn lapses it claims by itself."""
+    room, crowd = night.scenario.room, night.scenario.crowd
+    looked = noticed + min(dice.expovariate(1 / crowd.looks_after), max(room.claim_within - _CLAIMS_BEFORE_SECONDS, 0))
+    now = noticed + _pause(room.poll.maximum, dice)
+    while now < looked:
+        visits.polls.append(now)
+        now += _pause(room.poll.maximum, dice)
+    return looked
+
+
+def _pause(seconds: float, dice: Random) -> float:
+    return seconds * dice.uniform(1 - _JITTER, 1 + _JITTER)

@@ -54,6 +54,8 @@ class Step(IntEnum):
     """No request: this visitor had not come to the end when the run ended."""
     GONE = 12
     """No request: this visitor went away by choice."""
+    BARE_JOIN = 13
+    """A join without any cookie."""
 
 
 class Answers:

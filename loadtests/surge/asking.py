@@ -96,7 +96,7 @@ class Asking:
     def ask(
         self, visitor: Visitor, method: str, path: str, step: Step, headers: dict[str, str], data: str | None = None
     ) -> Answer:
-        """One request with the visitor's cookies. The answer; its `status_code` is 0 where none came."""
+        """One request with the visitor's cookies. The answer; its `status` is 0 where none came."""
         headers = {**headers, "X-Forwarded-For": visitor.address}
         if visitor.cookies:
             headers["Cookie"] = "; ".join([f"{name}={value}" for name, value in visitor.cookies.items()])
@@ -148,7 +148,7 @@ class Asking:
         if step is Step.POLL and status == OK:
             said = answer.json()
             return said["era"], said["now_serving"]
-        if step in (Step.JOIN, Step.TAB, Step.CLAIM) and status == OK:
+        if step in (Step.JOIN, Step.TAB, Step.CLAIM, Step.BARE_JOIN) and status == OK:
             said = answer.json()
             return said.get("era", 0), said.get("position") or 0
         if step is Step.PAGE and PASS in visitor.cookies:

@@ -38,6 +38,8 @@ class Visitor:
     failures: int = 0
     notes: int = 0
     """Whatever a kind counts."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """What an API client holds, by the names of the headers it sends them in."""
     spent: str = ""
     """A pre-ticket that has been used."""
 
@@ -78,6 +80,8 @@ class Crowd:
         """The most by which anybody who waited acted late, in seconds: Locust's own slowness."""
         self.unfinished: dict[int, Visitor] = {}
         self.broken = False
+        self.let_in = ""
+        """The pass of somebody who was let in, for those who forge."""
 
     @property
     def finished(self) -> bool:

@@ -83,7 +83,7 @@ def test_every_fault_of_a_file_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "wrong"),
-    [(["--rate", "-3"], "--rate"), (["--wall", "soon"], "--wall"), (["--visitors", "0"], "--visitors"), (["nowhere.toml"], "nowhere.toml")],
+    [(["--rate", "-3"], "--rate"), (["--wall", "soon"], "--wall"), (["--visitors", "0"], "--visitors"), (["nowhere.toml"], "nowhere.toml"), (["nowhere.toml", "--rate", "5/s"], "--rate cannot stand beside")],
 )
 def test_what_is_no_night_is_one_line(words, wrong):
     """Exit 2, no traceback."""

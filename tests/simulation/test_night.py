@@ -88,6 +88,15 @@ def test_whom_a_room_does_not_take_is_told_so(room, dealt):
     """Full and closed rooms turn away, and the night ends."""
     seen = night(**room)
     assert (seen.issued[-1], seen.turned_away) == (dealt, 2_000 - dealt)
+    assert sum(seen.turned_back.values()) == 2_000 - dealt
+    assert sum(seen.retries.values()) >= sum(seen.turned_back.values())
+
+
+def test_whom_a_closed_room_turned_away_comes_again():
+    """The page asks on; once the room takes newcomers, they have places."""
+    seen = night(changes=[Change(2.0, mode=Mode.CLOSED), Change(60.0, mode=Mode.AUTO)])
+    assert 300 < seen.issued[seen.at(59.9)] < 450
+    assert (seen.issued[-1], seen.turned_away) == (2_000, 0)
 
 
 def test_a_room_on_hold_for_ever_ends_the_night_with_its_line():

@@ -21,6 +21,7 @@ local codes = deal(15, places_left())
 local dealt = num('n') - before
 if dealt > 0 then
   serve(num('era'), num('n'))
-  redis.call('HSET', line, 'at', bounded(tonumber(ARGV[6]) + dealt / num('rate'), ARGV[7], tonumber(ARGV[8]) + dealt / num('rate')))
+  local paid = dealt / num('rate')
+  redis.call('HSET', line, 'at', bounded(tonumber(ARGV[6]) + paid, ARGV[7], tonumber(ARGV[8]) + paid))
 end
 return reply(1, codes, false)

@@ -28,10 +28,10 @@ local function get(field) return redis.call('HGET', line, field) end
 local function num(field) return tonumber(get(field) or '0') or 0 end
 
 -- Law 4 counts from the moment of writing: what was worked out a moment ago (`now`) must not leave more behind than a
--- full bank of this moment, which is `least` and as much later. A clock that has leapt since is no such moment.
+-- full bank of this moment, which is `least` and as much later. Hours later it is another clock, as after a leap.
 local function bounded(at, now, least)
   local late = now ~= '' and tonumber(clock[1]) + tonumber(clock[2]) / 1000000 - tonumber(now) or 0
-  if late > 0 and late < 1 then at = math.max(at, least + late) end
+  if late > 0 and late < 3600 then at = math.max(at, least + late) end
   return string.format('%.6f', at)
 end
 

@@ -16,7 +16,7 @@ class Bot(Page):
             return None
         self.asking.page(visitor, "/", Step.BARE)
         visitor.cookies.clear()
-        self.asking.call(visitor, "POST", "join", Step.BARE)
+        self.asking.call(visitor, "POST", "join", Step.BARE_JOIN)
         visitor.cookies.clear()
         visitor.notes += 1
         if visitor.notes >= _TRIES:

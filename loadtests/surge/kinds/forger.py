@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from gate.core.keyring import load_ring
+from gate.core.place import Place
 from gate.core.tokens import Tokens
 from loadtests.surge.answers import Step
 from loadtests.surge.asking import PASS, PRE, TICKET, claims_of
@@ -60,12 +61,16 @@ class Forger(Page):
             {PASS: f"{ticket}x"},
             {PASS: pre},
         ]
+        old = None
         if self.tokens is not None:
-            # Of the first place, which has been served: a pass of a place that was not cannot exist but by these keys.
-            first, nonce, long_ago = visitor.place._replace(position=1), claims["nonce"], claims["iat"] - 7 * 86_400
-            old = self.tokens.mint_pass(ROOM, first, nonce, now=long_ago, life=600, cap=long_ago + 3_600)
-            other = self.tokens.mint_pass("other", first, nonce, now=claims["iat"], life=600, cap=claims["exp"])
-            tried += [{PASS: old}, {PASS: other}]
+            # Of a place that was let in: a pass of one that was not is proof that it was, and only these keys could lie.
+            old = self.crowd.let_in and claims_of(self.crowd.let_in)
+        if old:
+            place, long_ago = Place(old["gen"], old["era"], old["pos"]), old["iat"] - 7 * 86_400
+            tried += [
+                {PASS: self.tokens.mint_pass(ROOM, place, old["nonce"], now=long_ago, life=600, cap=long_ago + 3_600)},
+                {PASS: self.tokens.mint_pass("other", place, old["nonce"], now=old["iat"], life=600, cap=old["cap"])},
+            ]
         return tried
 
 
