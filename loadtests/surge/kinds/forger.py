@@ -36,7 +36,7 @@ class Forger(Page):
         if self.gone_unless_a_line_stands(visitor):
             return
         ticket, spent = visitor.cookies[TICKET], visitor.spent
-        for cookies in self.forgeries(visitor, ticket, spent):
+        for cookies in self.forgeries(ticket, spent):
             visitor.cookies = cookies
             self.asking.page(visitor, "/", Step.FORGED)
         # A pre-ticket that is shown again must not give a second place: the verdict looks at what comes of it.
@@ -45,7 +45,7 @@ class Forger(Page):
         self.asking.mark(visitor, Step.GONE)
         self.crowd.done(visitor)
 
-    def forgeries(self, visitor: Visitor, ticket: str, pre: str) -> list[dict[str, str]]:
+    def forgeries(self, ticket: str, pre: str) -> list[dict[str, str]]:
         """Cookies to try: nothing among them is worth admission."""
         header, _, signature = ticket.split(".")
         claims = claims_of(ticket)
@@ -63,7 +63,7 @@ class Forger(Page):
         ]
         old = None
         if self.tokens is not None:
-            # Of a place that was let in: a pass of one that was not is proof that it was, and only these keys could lie.
+            # Of a place that was let in: a pass proves as much, and only whoever has these keys could lie.
             old = self.crowd.let_in and claims_of(self.crowd.let_in)
         if old:
             place, long_ago = Place(old["gen"], old["era"], old["pos"]), old["iat"] - 7 * 86_400
