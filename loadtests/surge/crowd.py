@@ -77,7 +77,8 @@ class Crowd:
         # Where hands are short, those who wait already go first: newcomers then come later, and no wait gets longer.
         self._acting: PriorityQueue = PriorityQueue()
         self.latest = 0.0
-        """The most by which anybody who waited acted late, in seconds: Locust's own slowness."""
+        """The most by which anybody who waited acted late, in seconds: Locust's own slowness; below it, a newcomer."""
+        self.newcomers = 0.0
         self.unfinished: dict[int, Visitor] = {}
         self.broken = False
         self.let_in = ""
@@ -108,8 +109,11 @@ class Crowd:
     def next(self) -> Visitor:
         """Who acts next; waits until somebody does."""
         newcomer, _, due, visitor = self._acting.get()
-        if not newcomer:
-            self.latest = max(self.latest, time.monotonic() - due)
+        late = time.monotonic() - due
+        if newcomer:
+            self.newcomers = max(self.newcomers, late)
+        else:
+            self.latest = max(self.latest, late)
         return visitor
 
     def again(self, visitor: Visitor, step: str, seconds: float) -> None:

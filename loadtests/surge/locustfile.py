@@ -1,8 +1,8 @@
 """The surge for Locust: `locust -f loadtests/surge/locustfile.py --host http://127.0.0.1:8080`, headless or not.
 
-One process, or a master and its workers (`--processes 2`, or machines of their own): each worker has its part of
-the visitors, and `SURGE_PARTS` says how many workers there are. `make surge` starts this with everything around it;
-without it, `SURGE_VISITORS` says how many come, and `SURGE_ROOM` to which room.
+One process, or a master and its workers (`--processes 2`), each with its part of the visitors: on one machine, whose
+clock and folder they share; `SURGE_PARTS` says how many workers there are. `make surge` starts this with everything
+around it; without it, `SURGE_VISITORS` says how many come, and `SURGE_ROOM` to which room.
 """
 
 import json
@@ -97,6 +97,7 @@ def on_init(environment, **_more: object) -> None:
 def on_start(environment, **_more: object) -> None:
     """Each worker brings its part of the crowd; the first moment is the same for all, to some milliseconds."""
     runner = environment.runner
+    environment.shape_class.parts_done = 0  # a second start in the web UI is a new one
     if isinstance(runner, MasterRunner):
         return
     part = runner.worker_index if isinstance(runner, WorkerRunner) else 0
@@ -129,4 +130,6 @@ def on_quitting(environment, **_more: object) -> None:
 
 def _finish(part: int) -> None:
     Acting.answers.flush()
-    (FOLDER / f"end-{part}.json").write_text(json.dumps({"end": time.monotonic(), "latest": Acting.crowd.latest}))
+    crowd = Acting.crowd
+    late = {"latest": crowd.latest, "newcomers": crowd.newcomers}
+    (FOLDER / f"end-{part}.json").write_text(json.dumps({"end": time.monotonic(), **late}))

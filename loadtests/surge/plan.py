@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gate.core.room import PollRule, Room
 from gate.simulation.arrivals import Arrivals, Phase, Recorded, Shape
-from gate.simulation.scenario import Crowd, Scenario
+from gate.simulation.scenario import Crowd, Outage, Scenario
 
 ROOM = os.environ.get("SURGE_ROOM", "sale")
 _FOLLOWED_MOST = 40_000
@@ -36,7 +36,7 @@ class Plan:
     def of(cls, visitors: int) -> "Plan":
         """The usual one for so many: small ones take less than a minute, half a million a quarter of an hour.
 
-        Pages ask less often than by default: every poll costs Locust as much as it costs the gate a dozen.
+        Pages ask less often than by default, because every poll costs Locust many times what it costs the gate.
         """
         rate = round(max(min(_RATE_MOST, visitors / _SHORTEST_SECONDS), _RATE_LEAST))
         each = visitors / rate
@@ -86,9 +86,10 @@ class Plan:
             f"poll_min = {self.poll_min}\npoll_max = {self.poll_max}\npoll_fraction = {self.poll_fraction}\n"
         )
 
-    def scenario(self, moments: Sequence[float], crowd: Crowd) -> Scenario:
+    def scenario(self, moments: Sequence[float], crowd: Crowd, outages: tuple[Outage, ...]) -> Scenario:
         """The same night for the simulator, with the joins as they came (seconds of the night)."""
-        return Scenario(Recorded(moments), self.room(), crowd, sample=min(len(moments), _FOLLOWED_MOST))
+        sample = min(len(moments), _FOLLOWED_MOST)
+        return Scenario(Recorded(moments), self.room(), crowd, outages=outages, sample=sample)
 
     def write(self, path: Path) -> None:
         """To a file, for the processes of Locust."""

@@ -6,10 +6,10 @@ import numpy as np
 
 from gate.simulation.night import Night
 from gate.simulation.outcome import percentiles
-from gate.simulation.scenario import Crowd
+from gate.simulation.scenario import Crowd, Outage
 from gate.simulation.visitors import Visits, follow
 from loadtests.surge.answers import Kind, Step
-from loadtests.surge.verdict import OK, Run
+from loadtests.surge.recording import OK, Run, pages_polls
 
 _QUARTERS = 4
 
@@ -37,6 +37,11 @@ class Prediction:
     pairs: list[Pair]
 
     @property
+    def waits(self) -> tuple[tuple[float, float], ...]:
+        """Of all visitors, measured and simulated."""
+        return tuple([(pair.measured, pair.simulated) for pair in self.pairs if pair.name.startswith("wait of all")])
+
+    @property
     def polls(self) -> float:
         """All polls of the night."""
         return len(self.visits.polls) * self.visits.weight
@@ -46,13 +51,15 @@ def predict(run: Run) -> Prediction:
     """Simulate the run's night: who came when and who left as it was, what line and pages did by the rules."""
     joined, waited = _waits(run)
     moments = (joined - run.start).tolist()
-    night = Night(run.plan.scenario(moments, _behaviour(run, len(joined)))).run()
+    night = Night(run.plan.scenario(moments, _behaviour(run, len(joined)), _outages(run))).run()
     visits = follow(night)
-    pairs = [Pair("polls", float(len(run.of(Step.POLL))), len(visits.polls) * visits.weight)]
-    busiest = _busiest(run.of(Step.POLL)["got"] - run.start, 1.0), _busiest(np.array(visits.polls), visits.weight)
+    pairs = [Pair("polls", float(len(pages_polls(run))), len(visits.polls) * visits.weight)]
+    busiest = _busiest(pages_polls(run)["got"] - run.start, 1.0), _busiest(np.array(visits.polls), visits.weight)
     pairs.append(Pair("polls a second, busiest minute", *busiest))
     simulated_joined = np.array(visits.joined)
     simulated = np.array(visits.noticed) - simulated_joined
+    for share, measured, guessed in zip((50, 90), _middle(waited), _middle(simulated), strict=True):
+        pairs.append(Pair(f"wait of all, p{share}, s", measured, guessed))
     for number in range(_QUARTERS):
         ours, theirs = _quarter(joined, waited, number), _quarter(simulated_joined, simulated, number)
         for share, measured, guessed in zip((50, 90), ours, theirs, strict=True):
@@ -87,7 +94,20 @@ def _waits(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 def _quarter(joined: np.ndarray, waits: np.ndarray, number: int) -> tuple[float, ...]:
     part = waits[len(joined) * number // _QUARTERS : len(joined) * (number + 1) // _QUARTERS]
-    return percentiles(np.sort(part[np.isfinite(part)]).tolist())[:2]
+    return _middle(part)
+
+
+def _middle(waits: np.ndarray) -> tuple[float, ...]:
+    """Half and nine in ten wait at most; those who saw no turn left out."""
+    return percentiles(np.sort(waits[np.isfinite(waits)]).tolist())[:2]
+
+
+def _outages(run: Run) -> tuple[Outage, ...]:
+    """Where the store was killed: from the last look before to the first one after."""
+    killed = [fault["time"] for fault in run.faults if fault["what"] == "store"]
+    after = [int(np.searchsorted(run.looks["asked"], moment)) for moment in killed]
+    gaps = [(run.looks["answered"][index - 1], run.looks["asked"][index]) for index in after]
+    return tuple([Outage(float(begun - run.start), float(ended - begun)) for begun, ended in gaps])
 
 
 def _busiest(moments: np.ndarray, weight: float) -> float:

@@ -11,7 +11,8 @@ from gate.core.line import release_cap
 from gate.simulation.plots import Curve, Plot, page
 from loadtests.surge.answers import Kind, Step
 from loadtests.surge.prediction import Pair, Prediction
-from loadtests.surge.verdict import MIB, OK, Check, Run, gate_bytes
+from loadtests.surge.recording import OK, Run, gate_bytes
+from loadtests.surge.verdict import MIB, Check
 
 _WINDOW_SECONDS = 5.0
 _SHARES = (50, 99)
@@ -58,9 +59,13 @@ def _crowd_figures(run: Run) -> dict[str, str]:
         "poll, p50 and p99": _percentiles(asked),
         "claim, p50 and p99": _percentiles(run.of(Step.CLAIM)),
         "polls a second, most over ten seconds": f"{_busiest(np.sort(asked['got']), 10.0):,.0f}",
-        "acts of the crowd itself late by at most": f"{run.latest:.2f} s",
+        "acts late by the crowd's own slowness": _late(run.late),
         "errors (5xx, lost answers)": f"{len(run.errors)}",
     }
+
+
+def _late(late: list[float]) -> str:
+    return f"at most {late[0]:.2f} s of those who waited, {late[1]:.1f} s of newcomers" if late else "not measured"
 
 
 def _line_figures(run: Run) -> dict[str, str]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from gate.core.line import release_cap
 from loadtests.surge.answers import Kind, Step
-from loadtests.surge.verdict import OK, Run, judge
+from loadtests.surge.recording import OK, Run
+from loadtests.surge.verdict import REMEMBERED_BYTES, judge
 
 
 def _place_twice(run: Run) -> None:
@@ -42,7 +43,7 @@ def _pointer_back(run: Run) -> None:
 
 
 def _too_fast(run: Run) -> None:
-    """Twice the cap is let in at one moment."""
+    """Two and a half times the cap is let in at one moment."""
     run.looks["served"][len(run.looks) // 2 :] += int(2.5 * release_cap(run.plan.release_rate, None))
 
 
@@ -72,8 +73,36 @@ def _bot_in(run: Run) -> None:
     run.rows["admitted"][np.flatnonzero((run.rows["kind"] == Kind.BOT) & (run.rows["step"] == Step.BARE))[0]] = True
 
 
+def _nowhere(run: Run) -> None:
+    """A page reaches the site without a pass, and without a place."""
+    pages = np.flatnonzero((run.rows["step"] == Step.PAGE) & ~run.rows["admitted"])
+    run.rows["admitted"][_first(pages)] = True
+
+
+def _inline(run: Run) -> None:
+    """A reload is let in long before its turn."""
+    row = _first(np.flatnonzero(run.rows["step"] == Step.RELOAD))
+    run.rows["admitted"][row], run.rows["position"][row] = True, run.rows["position"].max()
+
+
+def _bot_placed(run: Run) -> None:
+    """A client without cookies is dealt a number."""
+    row = _first(np.flatnonzero(run.rows["step"] == Step.BARE_JOIN))
+    run.rows["status"][row], run.rows["position"][row] = OK, 7
+
+
+def _unfinished(run: Run) -> None:
+    """One visitor still waits when the run ends."""
+    run.rows["step"][_first(_joins(run))] = Step.LOST
+
+
+def _waits_longer(run: Run) -> None:
+    """People wait a quarter longer than the simulator says."""
+    run.predicted_waits = tuple([(measured * 1.25, simulated) for measured, simulated in run.predicted_waits])
+
+
 def _visitor_lost(run: Run) -> None:
-    """One patient visitor is never let in."""
+    """One patient visitor is missing."""
     visitor = run.rows["visitor"][_joins(run)[0]]
     run.rows = run.rows[run.rows["visitor"] != visitor]
 
@@ -96,10 +125,9 @@ def _store_grows(run: Run) -> None:
 
 
 def _gate_grows(run: Run) -> None:
-    """The gate keeps the line in memory."""
-    for name, one in run.sizes[-1]["processes"].items():
-        if name.startswith("gate"):
-            one["rss"] += 1 << 29
+    """The gate grows by more than it may remember."""
+    name = next(name for name in run.sizes[-1]["processes"] if name.startswith("gate"))
+    run.sizes[-1]["processes"][name]["rss"] += run.workers * REMEMBERED_BYTES
 
 
 SABOTAGES: dict[str, tuple[Callable[[Run], None], str]] = {
@@ -110,23 +138,48 @@ SABOTAGES: dict[str, tuple[Callable[[Run], None], str]] = {
     "bounded": (_too_fast, "law 4, bounded"),
     "slow": (_too_slow, "law 4, bounded"),
     "gated": (_early, "law 5, nobody early"),
+    "nowhere": (_nowhere, "law 5, nobody early"),
+    "inline": (_inline, "law 5, nobody early"),
     "forger": (_forger_in, "law 5, forgers and bots"),
     "bot": (_bot_in, "law 5, forgers and bots"),
+    "bot-placed": (_bot_placed, "law 5, forgers and bots"),
+    "unfinished": (_unfinished, "law 9, nobody lost"),
     "lost": (_visitor_lost, "law 9, nobody lost"),
     "errors": (_error, "no errors"),
     "polls": (_polls_too_many, "polls as predicted"),
+    "waits": (_waits_longer, "waits as predicted"),
     "store-memory": (_store_grows, "law 6, store memory"),
     "gate-memory": (_gate_grows, "law 6, gate memory"),
 }
 
 
-def caught(run: Run, name: str) -> bool:
-    """Whether the verdict of a run with that law broken says so, by the check that is meant for it."""
-    spoil, meant = SABOTAGES[name]
-    spoiled = deepcopy(run)
-    spoiled.__dict__.pop("placed", None)  # worked out of what is spoiled now
-    spoil(spoiled)
-    return any(check.name == meant and not check.passed for check in judge(spoiled))
+class NothingRecordedError(Exception):
+    """A run without what a sabotage would break."""
+
+
+def spoiled(run: Run, name: str) -> Run:
+    """A copy of a run with that law broken.
+
+    Raises:
+        NothingRecordedError: there is nothing to break in it.
+    """
+    copy = deepcopy(run)
+    for worked_out in ("placed", "pointers"):
+        copy.__dict__.pop(worked_out, None)
+    try:
+        SABOTAGES[name][0](copy)
+    except IndexError:
+        raise NothingRecordedError(name) from None
+    return copy
+
+
+def holds(run: Run, name: str) -> bool:
+    """Whether one check of a run holds."""
+    return next((check.passed for check in judge(run) if check.name == name), False)
+
+
+def _first(rows: np.ndarray) -> int:
+    return int(rows[0])
 
 
 def _joins(run: Run) -> np.ndarray:

@@ -30,7 +30,7 @@ def test_five_thousand_visitors_of_every_kind_break_no_law(run):
     folder, said = run
     assert said.returncode == 0, said.stdout + said.stderr
     assert "BROKEN" not in said.stdout
-    assert said.stdout.count("kept  ") == 11
+    assert said.stdout.count("kept  ") == 12
     assert (folder / "report.html").read_text().count("<svg role=") == 7
     summary = (folder / "summary.md").read_text()
     assert "5,000" in summary
@@ -48,14 +48,20 @@ def test_each_sabotage_is_noticed_by_the_check_that_is_meant_for_it(run):
 def test_a_broken_law_is_the_exit_code(run):
     """For scripts."""
     folder, _ = run
-    assert surge("--judge", str(folder), "--sabotage", "unique").returncode == 1
+    said = surge("--judge", str(folder), "--sabotage", "unique")
+    assert said.returncode == 1
+    assert "BROKEN  law 1, unique" in said.stdout
+    assert said.stdout.count("kept  ") == 11
 
 
 def test_a_wall_by_the_crowd_that_costs_less(tmp_path):
     """All within three seconds."""
     said = surge("--visitors", "2000", "--wall", "3", "--out", str(tmp_path / "report"))
     assert said.returncode == 0, said.stdout + said.stderr
-    assert said.stdout.count("kept  ") == 10
+    assert said.stdout.count("kept  ") == 11
+    again = surge("--judge", str(tmp_path / "report"), "--sabotage", "all")
+    assert again.returncode == 0, again.stdout
+    assert again.stdout.count("nothing was recorded") == 6
 
 
 @pytest.mark.parametrize(
