@@ -127,7 +127,7 @@ def gated(run: Run) -> Check:
 
 
 def _reached(run: Run, let_in: np.ndarray) -> np.ndarray:
-    """Whether the pointer was there: by the next look, or, while the store was silent, along the lease and no further."""
+    """Whether the pointer was there: by the next look or, while the store was silent, along the lease, no further."""
     looks, plan = run.looks, run.plan
     after = np.searchsorted(looks["asked"], let_in["got"])
     reached = run.keys(let_in["era"], let_in["position"]) <= run.pointers[after]
