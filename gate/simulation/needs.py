@@ -24,10 +24,10 @@ class Kind:
 # Requests a CPU-second as the rows of docs/benchmarks.md have them: "Waiting page", "Joins" (two requests, so half of
 # it), "Poll of the pointer", "Claim", "every head of headers unlike all before" and "Relay of an admitted GET, 100 B".
 # Bytes are head and body as sent with HTTP/1.1, the page in brotli; what the site sends is its own.
-PAGE = Kind("page", 11_000, 2_400)
+PAGE = Kind("page", 6_000, 2_400)
 JOIN = Kind("join", 12_700, 900)
 POLL = Kind("poll", 171_000, 620)
-CLAIM = Kind("claim", 5_500, 900)
+CLAIM = Kind("claim", 1_280, 900)
 FIRST = Kind("first", 8_300, 0)
 MORE = Kind("more", 45_000, 0)
 KINDS = (PAGE, JOIN, POLL, CLAIM, FIRST, MORE)
