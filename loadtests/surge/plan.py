@@ -14,6 +14,8 @@ ROOM = os.environ.get("SURGE_ROOM", "sale")
 _FOLLOWED_MOST = 40_000
 # One machine carries gate, store, origin and Locust: more than this and it is Locust that is measured.
 _RATE_MOST, _RATE_LEAST, _SHORTEST_SECONDS = 300.0, 50.0, 25.0
+# Nobody of the raw crowd browses, so it can be let in faster.
+_WALL_RATE_MOST = 600.0
 # Of all visitors, and how fast they come in release rates: the wall is a thousand a second and more.
 _EARLY_SHARE, _EARLY, _WALL_SHARE, _WALL, _TAIL_SHARE, _TAIL = 0.04, 0.6, 0.3, 3.6, 0.66, 0.95
 _LONG_SECONDS = 60.0
@@ -51,7 +53,7 @@ class Plan:
     @classmethod
     def wall_of(cls, visitors: int, seconds: float) -> "Plan":
         """Everybody within so many seconds; pages ask as by default."""
-        rate = round(max(min(_RATE_MOST, visitors / _SHORTEST_SECONDS), _RATE_LEAST))
+        rate = round(max(min(_WALL_RATE_MOST, visitors / _SHORTEST_SECONDS), _RATE_LEAST))
         poll = PollRule()
         return cls(visitors, rate, poll.minimum, poll.maximum, poll.fraction, (Phase(1.0, seconds),), 0)
 
