@@ -52,9 +52,9 @@ class Plan:
 
     @classmethod
     def wall_of(cls, visitors: int, seconds: float) -> "Plan":
-        """Everybody within so many seconds; pages ask as by default."""
+        """Everybody within so many seconds; pages ask half as often as by default, which one process can just send."""
         rate = round(max(min(_WALL_RATE_MOST, visitors / _SHORTEST_SECONDS), _RATE_LEAST))
-        poll = PollRule()
+        poll = PollRule(4.0, 30.0, 0.25)
         return cls(visitors, rate, poll.minimum, poll.maximum, poll.fraction, (Phase(1.0, seconds),), 0)
 
     @property
