@@ -33,7 +33,8 @@ from gate.parts import Parts
 from gate.preview import Previews
 from gate.sockets import BACKLOG
 from gate.web.assets import Assets, static_root
-from gate.web.edge import EdgeServer
+from gate.web.deadlines import Deadlines
+from gate.web.edge_server import EdgeServer
 from gate.web.languages import load_catalogues
 from gate.web.page import fill
 from gate.web.waiting import WaitingPages, safe_back
@@ -105,7 +106,7 @@ class Control:
         edge = EdgeServer(
             cast("Handle", app._handle),  # noqa: SLF001  (what aiohttp's own AppRunner hands to its server)
             request_factory=app._make_request,  # noqa: SLF001
-            header_timeout=_HEAD_SECONDS,
+            deadlines=Deadlines(head=_HEAD_SECONDS),
             refused=lambda _reason: None,
             lanes=lambda _data, _client: None,
             access_log=None,

@@ -20,8 +20,9 @@ from gate.settings import Config
 from gate.sockets import BACKLOG, tls_context
 from gate.store.connection import StoreUnavailableError
 from gate.web.assets import Assets, static_root
+from gate.web.deadlines import Deadlines
 from gate.web.desk import Desk
-from gate.web.edge import EdgeServer
+from gate.web.edge_server import EdgeServer
 from gate.web.gatekeeper import Gatekeeper
 from gate.web.join_lane import JOIN, JoinLane
 from gate.web.lanes import Lanes
@@ -74,7 +75,7 @@ class Front:
         server = self._parts.config.server
         edge = EdgeServer(
             self._gatekeeper.handle,
-            header_timeout=server["header_timeout"],
+            deadlines=Deadlines(server["header_timeout"], server["body_rate"], server["write_timeout"]),
             refused=self._count_refused,
             lanes=self._lanes.take,
             handler_cancellation=True,

@@ -40,6 +40,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("server", "tls_cert", values.file, "", "Certificate chain (PEM) for the public listener."),
     Setting("server", "tls_key", values.file, "", "Private key (PEM) for the public listener."),
     Setting("server", "header_timeout", _seconds(1, 120), 15.0, "Longest time for a request's head to arrive."),
+    Setting("server", "body_rate", values.number(0, 1e9), 1_024.0, "Least bytes a second of a request's body, in each ten seconds in which it is waited for; 0: any."),
+    Setting("server", "write_timeout", _seconds(1, 3600), 30.0, "How long an answer may be stuck because its reader takes nothing or too little."),
     Setting("server", "keepalive_timeout", _seconds(1, 3600), 75.0, "How long an idle connection is kept."),
     Setting("server", "max_line_bytes", _count(256, 65_536), 8_190, "Longest request line."),
     Setting("server", "max_field_bytes", _count(256, 65_536), 8_190, "Longest single header field."),

@@ -129,12 +129,17 @@ class Origin:
                     raise
                 # The origin closed a connection that idled in the pool; nothing was answered, nothing is changed.
                 return await self._request(request.method, target, headers, body, context)
-        except TimeoutError as error:
-            self._meter.count(Count.ORIGIN_ERRORS, "", Reason.ORIGIN_TIMEOUT)
-            raise RefusalError(Reason.ORIGIN_TIMEOUT, retry_after=5) from error
-        except (aiohttp.ClientError, OSError) as error:
-            self._meter.count(Count.ORIGIN_ERRORS, "", Reason.ORIGIN_UNREACHABLE)
-            raise RefusalError(Reason.ORIGIN_UNREACHABLE, retry_after=5) from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            late = request.content.exception()
+            if isinstance(late, RefusalError):  # the visitor's body, not the origin
+                raise late from error
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: Exception) -> RefusalError:
+        """What an origin that did not answer is to the visitor; counted."""
+        reason = Reason.ORIGIN_TIMEOUT if isinstance(error, TimeoutError) else Reason.ORIGIN_UNREACHABLE
+        self._meter.count(Count.ORIGIN_ERRORS, "", reason)
+        return RefusalError(reason, retry_after=5)
 
     async def _request(
         self, method: str, target: str, headers: list[Header], body: Any, context: SimpleNamespace

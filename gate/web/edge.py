@@ -9,7 +9,7 @@ request under way, whatever else arrives is kept for later.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gate.core.errors import Reason, RefusalError
 from gate.web.boundary import Boundary
+from gate.web.deadlines import BodyPace, Deadlines
 from gate.web.lanes import Client, UnderWay
 from gate.web.problems import problem
 
@@ -28,30 +29,17 @@ _LATER_BYTES_MAX = 64 * 1024
 
 
 class EdgeHandler(RequestHandler):
-    """One client connection. A request's head must be whole within `header_timeout` of its first byte."""
+    """One client connection, held to its `deadlines`: a head counts from its first byte."""
 
     __slots__ = (
-        "_at_rest",
-        "_between",
-        "_boundary",
-        "_closing",
-        "_head_begun",
-        "_head_deadline",
-        "_header_timeout",
-        "_lanes",
-        "_later",
-        "_line_limit",
-        "_refused",
-        "_under_way",
-        "_verdict",
-        "peer",
-        "scheme",
-    )
+        "_at_rest", "_between", "_body", "_boundary", "_closing", "_deadlines", "_head_begun", "_head_deadline",
+        "_lanes", "_later", "_line_limit", "_reader_deadline", "_refused", "_under_way", "_verdict", "peer", "scheme",
+    )  # fmt: skip
 
     def __init__(
         self,
         *args: Any,
-        header_timeout: float,
+        deadlines: Deadlines,
         refused: Callable[[Reason], None],
         lanes: Callable[[bytes, Client], bytes | UnderWay | None],
         **kwargs: Any,
@@ -60,7 +48,7 @@ class EdgeHandler(RequestHandler):
         self._line_limit = kwargs["max_line_size"]
         kwargs["max_field_size"] += kwargs["max_field_size"] == self._line_limit
         super().__init__(*args, **kwargs)
-        self._header_timeout = header_timeout
+        self._deadlines = deadlines
         self._refused = refused
         self._lanes = lanes
         self._under_way: UnderWay | None = None
@@ -73,6 +61,8 @@ class EdgeHandler(RequestHandler):
         self.peer = self.scheme = ""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_begun = False
+        self._reader_deadline: asyncio.TimerHandle | None = None
+        self._body: BodyPace | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A silent connection may stay as long as an idle one."""
@@ -112,12 +102,29 @@ class EdgeHandler(RequestHandler):
         super().data_received(data)
         arrived = self._request_count - heads
         self._between = self._boundary.passed(data, arrived, self._body_length() if arrived == 1 else None)
+        if self._body is not None:
+            self._body.note(len(data))
         if arrived:
             self._head_arrived()
+            self._watch_body()
         elif not self._head_begun and self._current_request is None:
             self._head_arrived()
             self._head_begun = True
-            self._close_after(self._header_timeout)
+            self._close_after(self._deadlines.head)
+
+    def _watch_body(self) -> None:
+        """A body that is still to come must come at some pace; one that came with its head has nothing to prove."""
+        payload: Any = self._messages[-1][1] if self._messages else None
+        if payload is not None and not payload.is_eof():
+            self._body = BodyPace(self._loop, payload, self._deadlines, self._body_is_late)
+
+    def _body_is_late(self, payload: Any) -> None:
+        """Whoever reads it is told, and answers; what is left of a body that nobody wants ends the connection."""
+        self._lingering_time = 0.0  # aiohttp would wait for it once more before it closes
+        if self._current_request is None:
+            self.force_close()
+        else:
+            payload.set_exception(RefusalError(Reason.REQUEST_TIMEOUT))
 
     def _body_length(self) -> int | None:
         """Of the request that has just arrived, in bytes; None where only the parser knows."""
@@ -180,12 +187,14 @@ class EdgeHandler(RequestHandler):
     def pause_writing(self) -> None:
         """The visitor is slow: the origin is not read."""
         super().pause_writing()
+        self._reader_deadline = self._loop.call_later(self._deadlines.write, self._reader_is_late)
         if self._under_way is not None:
             self._under_way.pause()
 
     def resume_writing(self) -> None:
         """The visitor has caught up."""
         super().resume_writing()
+        self._reader_caught_up()
         if self._under_way is not None:
             self._under_way.resume()
 
@@ -225,6 +234,9 @@ class EdgeHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""
         self._head_arrived()
+        self._reader_caught_up()
+        if self._body is not None:
+            self._body.end()
         if self._under_way is not None:
             self._under_way.leave()
             self._rest()
@@ -267,34 +279,14 @@ class EdgeHandler(RequestHandler):
         if self.transport is not None:
             self.force_close()
 
+    def _reader_caught_up(self) -> None:
+        if self._reader_deadline is not None:
+            self._reader_deadline.cancel()
+            self._reader_deadline = None
 
-class EdgeServer(web.Server):
-    """Makes one `EdgeHandler` a connection.
-
-    `refused` is told why a head was not one; `lanes` may take a request before the parser (`lanes.py`).
-    """
-
-    def __init__(
-        self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        *,
-        header_timeout: float,
-        refused: Callable[[Reason], None],
-        lanes: Callable[[bytes, Client], bytes | UnderWay | None],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(handler, **kwargs)
-        self._lanes = lanes
-        self._header_timeout = header_timeout
-        self._refused = refused
-
-    def __call__(self) -> RequestHandler:
-        """One connection's protocol."""
-        return EdgeHandler(
-            self,
-            loop=self._loop,
-            header_timeout=self._header_timeout,
-            refused=self._refused,
-            lanes=self._lanes,
-            **self._kwargs,
-        )
+    def _reader_is_late(self) -> None:
+        """An answer that hardly leaves holds memory, and a connection to the origin: what is left of it is dropped."""
+        self._reader_deadline = None
+        self._refused(Reason.REQUEST_TIMEOUT)
+        if self.transport is not None:
+            self.transport.abort()

@@ -27,6 +27,6 @@ def problem(
 
 
 def refusal(error: RefusalError) -> web.Response:
-    """The answer for a raised refusal; one that could not be understood ends the connection."""
-    ends = error.reason in (Reason.BAD_REQUEST, Reason.METHOD_NOT_ALLOWED)
+    """The answer for a raised refusal; one that could not be understood, or waited for, ends the connection."""
+    ends = error.reason in (Reason.BAD_REQUEST, Reason.METHOD_NOT_ALLOWED, Reason.REQUEST_TIMEOUT)
     return problem(error.reason, error.detail, retry_after=error.retry_after, close=ends)
