@@ -10,7 +10,7 @@ CROWD ?= 100
 VISITORS ?= 5000
 SURGE ?=
 
-.PHONY: run test test-fast lint format bench surge faults lock system clean
+.PHONY: run test test-fast lint format bench surge faults fuzz attack sbom lock system clean
 
 run: $(VENV)/.run-ready  ## the demo, or the gate before a site: make run ORIGIN=https://shop.example
 ifeq ($(ORIGIN),)
@@ -48,6 +48,17 @@ faults: $(VENV)/.test-ready system  ## the long form of the fault tests, more th
 	rm -f .faults.jsonl
 	GATE_FAULTS=long GATE_FAULTS_OUT=.faults.jsonl CI=1 $(BIN)/python -m pytest -q tests/faults; \
 	status=$$?; $(BIN)/python -m tests.faults.results .faults.jsonl docs/reliability.md && exit $$status
+
+fuzz: $(VENV)/.test-ready  ## a million mutated requests both ways, then every parser for half an hour, coverage-guided
+	$(BIN)/python -m tests.fuzz requests --count 1000000
+	$(BIN)/python -m pip install -q --disable-pip-version-check atheris==3.0.0 || echo "no atheris here: by mutation alone"
+	$(BIN)/python -m tests.fuzz parsers --seconds 1800
+
+attack: $(VENV)/.test-ready  ## slow clients, a flood of joins, a rotation of keys under load: what honest visitors feel
+	PYTHONPATH=. $(BIN)/python loadtests/attack.py
+
+sbom: $(VENV)/.run-ready  ## all that is installed to run, as CycloneDX, into deploy/sbom.json
+	$(BIN)/python deploy/sbom.py requirements.lock > deploy/sbom.json
 
 lock:  ## pin dependencies anew; the lock names no registry
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock

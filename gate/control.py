@@ -33,6 +33,7 @@ from gate.parts import Parts
 from gate.preview import Previews
 from gate.sockets import BACKLOG
 from gate.web.assets import Assets, static_root
+from gate.web.crowding import Crowding
 from gate.web.deadlines import Deadlines
 from gate.web.edge_server import EdgeServer
 from gate.web.languages import load_catalogues
@@ -42,7 +43,7 @@ from gate.web.waiting import WaitingPages, safe_back
 log = logging.getLogger("gate.control")
 LOOK_SECONDS = 1.0
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-_HEAD_SECONDS, _IDLE_SECONDS, _LINE_BYTES = 15.0, 75.0, 8_190
+_HEAD_SECONDS, _IDLE_SECONDS, _LINE_BYTES, _CONNECTIONS_MAX = 15.0, 75.0, 8_190, 1_000
 _DASHBOARD_FILES = ("dashboard.css", "chart.js", "dashboard.js", "icon.svg")
 
 
@@ -107,6 +108,7 @@ class Control:
             cast("Handle", app._handle),  # noqa: SLF001  (what aiohttp's own AppRunner hands to its server)
             request_factory=app._make_request,  # noqa: SLF001
             deadlines=Deadlines(head=_HEAD_SECONDS),
+            crowding=Crowding(_CONNECTIONS_MAX, 0, ()),
             refused=lambda _reason: None,
             lanes=lambda _data, _client: None,
             access_log=None,

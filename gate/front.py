@@ -20,6 +20,7 @@ from gate.settings import Config
 from gate.sockets import BACKLOG, tls_context
 from gate.store.connection import StoreUnavailableError
 from gate.web.assets import Assets, static_root
+from gate.web.crowding import Crowding
 from gate.web.deadlines import Deadlines
 from gate.web.desk import Desk
 from gate.web.edge_server import EdgeServer
@@ -31,6 +32,7 @@ from gate.web.poll_lane import POLL, PollLane
 from gate.web.relay_lane import RelayLane
 from gate.web.sight import Sight, Trust
 from gate.web.trouble import TroublePage
+from gate.web.verifying import Verifying
 from gate.web.visitors import Visitors
 from gate.web.waiting import WaitingPages
 from gate.web.ways import Ways
@@ -49,18 +51,24 @@ class Front:
             room.name: Desk(room, parts.keys.tokens, parts.store, clock, gate_id, parts.active, parts.owed)
             for room in config.rooms
         }
+        self._verifying = Verifying()
         assets, root = Assets(), static_root()
         catalogues = load_catalogues(root)
-        visitors = Visitors(self.desks, assets, self.readiness, parts.meter)
-        sight = Sight(config.rooms, self.desks, Trust(config.server["trusted_proxies"], config.server["public_scheme"]))
+        visitors = Visitors(self.desks, assets, self.readiness, parts.meter, self._verifying)
+        trust = Trust(config.server["trusted_proxies"], config.server["public_scheme"])
+        sight = Sight(config.rooms, self.desks, trust, parts.meter)
         self._lanes = _lanes(parts, self.desks, sight, visitors, self._pool)
+        pages = WaitingPages(config.rooms, assets, root, catalogues)
+        for desk in self.desks.values():
+            desk.solver = pages.solver
         self._gatekeeper = Gatekeeper(
             sight,
             self._origin,
             visitors,
-            WaitingPages(config.rooms, assets, root, catalogues),
+            pages,
             TroublePage(assets, root, catalogues),
             parts.meter,
+            body_bytes_max=config.server["max_body_bytes"],
         )
         self._leaving = False
         self._runner: web.ServerRunner | None = None
@@ -75,7 +83,12 @@ class Front:
         server = self._parts.config.server
         edge = EdgeServer(
             self._gatekeeper.handle,
-            deadlines=Deadlines(server["header_timeout"], server["body_rate"], server["write_timeout"]),
+            deadlines=Deadlines(
+                server["header_timeout"], server["body_rate"], server["write_timeout"], server["max_body_bytes"]
+            ),
+            crowding=Crowding(
+                server["max_connections"], server["max_connections_per_address"], server["trusted_proxies"]
+            ),
             refused=self._count_refused,
             lanes=self._lanes.take,
             handler_cancellation=True,
@@ -91,7 +104,8 @@ class Front:
         await self._runner.setup()
         tls = tls_context(server["tls_cert"], server["tls_key"])
         for listener in listeners:
-            site = web.SockSite(self._runner, listener, ssl_context=tls, backlog=BACKLOG)
+            site = _Site(self._runner, listener, ssl_context=tls, backlog=BACKLOG)
+            site.handshake_seconds = server["header_timeout"]
             await site.start()
             self._sites.append(site)
 
@@ -121,6 +135,7 @@ class Front:
             await self._runner.cleanup()
         await self._pool.close()
         await self._origin.close()
+        await self._verifying.close()
 
     async def tell_active(self) -> None:
         """Tell the store of the passes made, once a second, until cancelled."""
@@ -132,6 +147,25 @@ class Front:
 
     def _count_refused(self, reason: Reason) -> None:
         self._parts.meter.count(Count.DECISIONS, "", reason)
+
+
+class _Site(web.SockSite):
+    """A listening socket whose TLS handshakes have a deadline too; aiohttp leaves them the loop's minute."""
+
+    handshake_seconds = 15.0
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None  # noqa: S101  (the runner is set up)
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            sock=self._sock,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=self.handshake_seconds if self._ssl_context else None,
+        )
 
 
 def _ways_to_origin(config: Config, meter: Meter) -> tuple[Pool, Origin]:
@@ -160,7 +194,7 @@ def _lanes(parts: Parts, desks: dict[str, Desk], sight: Sight, visitors: Visitor
     headers = config.server["max_headers"]
     counters = {room.name: meter.counter(Count.POLLS, room.name) for room in config.rooms}
     polls = PollLane(visitors.pointers, parts.live.line, counters, head_bytes=head_bytes, headers=headers)
-    joins = JoinLane(desks, sight.scheme_of, meter, head_bytes=head_bytes, headers=headers)
+    joins = JoinLane(desks, sight, meter, head_bytes=head_bytes, headers=headers)
     ways = Ways(sight, config.rooms, meter, headers_max=headers)
     relays = RelayLane(ways, pool, meter, head_bytes=head_bytes)
     return Lanes(((POLL, polls), (JOIN, joins)), relays)

@@ -14,31 +14,12 @@ from typing import Any
 
 from gate.core.keyring import Algorithm
 from gate.core.room import Bypass, Looks, Mode, PollRule, Room
+from gate.fault import ConfigError, Fault
 from gate.setting_table import TABLE, Setting
+from gate.verifier_settings import read_verifier
 
 # Part of the contract, built later: named so that the refusal can say so.
-_LATER = {("room", "max_active"), ("room", "bind")}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with a configuration: where, which key, what is wrong, what is allowed."""
-
-    where: str
-    key: str
-    wrong: str
-    allowed: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.key}: {self.wrong}; allowed: {self.allowed}"
-
-
-class ConfigError(Exception):
-    """A configuration that cannot be used, with all of its faults."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
+_LATER = {("room", "max_active")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +179,9 @@ def make_room(parsed: dict[str, Any], where: str, label: str, faults: list[Fault
         faults.append(Fault(where, f"{label}.poll_min", "is above poll_max", "at most poll_max"))
     looks = Looks(**{key: parsed.pop(key) for key in ("title", "message", "logo", "accent", "page")})
     bypass = tuple(Bypass(**rule) for rule in parsed.pop("bypass"))
-    return Room(**{**parsed, "mode": Mode(parsed["mode"])}, poll=poll, looks=looks, bypass=bypass)
+    verifier = read_verifier(parsed, where, label, faults)
+    parsed = {**parsed, "mode": Mode(parsed["mode"]), "verifier": verifier}
+    return Room(**parsed, poll=poll, looks=looks, bypass=bypass)
 
 
 def _aims(room: Room) -> tuple[frozenset[str], frozenset[str]]:

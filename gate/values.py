@@ -203,6 +203,15 @@ def optional_url(raw: Any) -> str:
     return url(raw) if raw else ""
 
 
+def optional_endpoint(raw: Any) -> str:
+    """An address that is asked as it stands, with its path; empty for "the usual one"."""
+    text = str(raw or "")
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment):
+        raise ValueError("http:// or https://, a host, perhaps a port and a path; no user and no fragment")
+    return text
+
+
 def store_url(raw: Any) -> str:
     """A store's address; empty for the embedded one."""
     text = str(raw or "")

@@ -128,8 +128,8 @@
 
   // -- talking to the gate ---------------------------------------------------------------------------------------
 
-  const call = (verb, method = "POST") =>
-    fetch(`/_gate/${verb}/${room}`, { method, credentials: "same-origin", cache: "no-store" });
+  const call = (verb, method = "POST", headers = {}) =>
+    fetch(`/_gate/${verb}/${room}`, { method, headers, credentials: "same-origin", cache: "no-store" });
 
   const retryAfter = (answer, otherwise) => Number(answer.headers.get("Retry-After")) || otherwise;
 
@@ -157,13 +157,21 @@
     }
   }
 
+  // What a room may ask of newcomers: a little work (a puzzle), and the word of somebody outside (a widget's token).
+  const shown = {};
+
   async function join() {
-    const answer = await call("join");
+    const answer = await call("join", "POST", shown);
     if (answer.status === 202) {
+      delete shown["Gate-Proof"];
+      const { challenge } = await answer.json();
       pendings += 1;
       if (pendings > 3) return setState("cookies");
+      if (challenge) return work(challenge);
       return again(retryAfter(answer, 0.2));
     }
+    delete shown["Gate-Verify"];
+    pendings = 0;
     if (answer.status === 200) {
       place = await answer.json();
       pendings = failures = 0;
@@ -175,11 +183,49 @@
       renderPlace();
       return follow();
     }
-    const slug = (await answer.json().catch(() => ({}))).type;
+    const problem = await answer.json().catch(() => ({}));
+    const slug = problem.type;
+    if (problem.verifier) return verify(problem.verifier);
     if (slug === "room-closed") setState("closed");
     else if (slug === "room-full") setState("full");
+    else if (slug === "rate-limited") setState("busy");
     else setState("away");
     again(retryAfter(answer, 15));
+  }
+
+  async function work(challenge) {
+    setState("working");
+    const solver = new Worker(challenge.solver);
+    const number = await new Promise((done, broken) => {
+      solver.onmessage = ({ data }) => done(data);
+      solver.onerror = broken;
+      solver.postMessage(challenge);
+    }).finally(() => solver.terminate());
+    const { algorithm, challenge: hash, salt, signature } = challenge;
+    shown["Gate-Proof"] = btoa(JSON.stringify({ algorithm, challenge: hash, number, salt, signature }));
+    again(0);
+  }
+
+  // The provider's widget, in its own frame; whoever it knows sees nothing but a moment of it.
+  async function verify({ provider, site_key, script }) {
+    setState("verify");
+    verify.count = (verify.count || 0) + 1;
+    if (!window[provider]) {
+      await new Promise((done, broken) => {
+        const tag = Object.assign(document.createElement("script"), { src: script, onload: done, onerror: broken });
+        document.head.append(tag);
+      });
+    }
+    at("widget")?.remove();
+    const widget = Object.assign(document.createElement("div"), { id: "widget" });
+    at("explanation").after(widget);
+    const token = await new Promise((done) => {
+      window[provider].render(widget, { sitekey: site_key, callback: done, language: lang, hl: lang });
+    });
+    widget.remove();
+    shown["Gate-Verify"] = token;
+    // A token that was not taken is tried again, ever more slowly: the widget may find everybody a person at once.
+    again(verify.count > 2 ? Math.min(2 ** verify.count, 30) : 0);
   }
 
   async function follow() {
@@ -234,8 +280,13 @@
   }
 
   async function claim() {
-    const answer = await call("claim");
+    const answer = await call("claim", "POST", shown);
+    delete shown["Gate-Verify"];
     if (answer.ok) return enter();
+    if (answer.status === 403) {
+      const { verifier } = await answer.json();
+      if (verifier) return verify(verifier);
+    }
     if (answer.status === 425) {
       render();
       return again(retryAfter(answer, 1));

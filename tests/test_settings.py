@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from gate.fault import ConfigError
 from gate.setting_table import TABLE
-from gate.settings import ConfigError, load, warnings
+from gate.settings import load, warnings
 
 BROKEN = """
 [server]

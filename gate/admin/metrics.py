@@ -24,6 +24,7 @@ _COUNTERS = {
     Count.JOINS: ("gate_joins", "Requests to join by their result.", ("room", "result")),
     Count.CLAIMS: ("gate_claims", "Claims by their result.", ("room", "result")),
     Count.POLLS: ("gate_polls", "Polls of the pointer.", ("room",)),
+    Count.PASS_MULTI_IP: ("gate_pass_multi_ip", "Passes seen from more than one network.", ("room",)),
     Count.ORIGIN_ERRORS: ("gate_origin_errors", "Forwarded requests that the origin failed.", ("reason",)),
     Count.STORE_ERRORS: ("gate_store_errors", "Calls that the store did not answer.", ()),
 }

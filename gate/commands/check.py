@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from gate.core.rate import format_rate
-from gate.settings import ConfigError, load, warnings
+from gate.fault import ConfigError
+from gate.settings import load, warnings
 
 
 @click.command()

@@ -8,8 +8,9 @@ import click
 
 from gate.admin.tokenfile import TokenFileError
 from gate.crew import WorkerError
+from gate.fault import ConfigError, Fault
 from gate.keyfile import KeyFileError
-from gate.settings import Config, ConfigError, Fault, load, warnings
+from gate.settings import Config, load, warnings
 from gate.store.embedded import EmbeddedStoreError
 from gate.supervisor import serve
 from gate.telemetry import start_logging

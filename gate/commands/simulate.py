@@ -14,7 +14,7 @@ from rich.table import Table
 from gate import values
 from gate.commands import words
 from gate.core.room import PollRule, Room
-from gate.settings import ConfigError
+from gate.fault import ConfigError
 from gate.simulation.arrivals import on_sale
 from gate.simulation.night import Night
 from gate.simulation.outcome import Outcome, poll_choices

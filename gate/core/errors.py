@@ -36,6 +36,8 @@ class Reason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     REVISION_STALE = "revision-stale"
+    VERIFICATION_REQUIRED = "verification-required"
+    VERIFIER_UNAVAILABLE = "verifier-unavailable"
     INTERNAL = "internal"
 
     @property
@@ -76,6 +78,8 @@ _STATUS_AND_TITLE: dict[Reason, tuple[int, str]] = {
     Reason.UNAUTHORIZED: (401, "A valid token is needed."),
     Reason.FORBIDDEN: (403, "This may not be done from here, or not with this token."),
     Reason.REVISION_STALE: (412, "The room has changed meanwhile."),
+    Reason.VERIFICATION_REQUIRED: (403, "Show that you are a person first."),
+    Reason.VERIFIER_UNAVAILABLE: (503, "Who checks that you are a person does not answer; try again in a moment."),
     Reason.INTERNAL: (500, "Something went wrong inside the gate."),
 }
 

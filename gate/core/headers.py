@@ -18,7 +18,7 @@ _HOP_BY_HOP = frozenset(
     "upgrade".split()
 )
 # Naming one of these in Connection would take away what frames or routes the message.
-_NEVER_NAMED = frozenset({"host", "content-length", "cookie", "authorization"})
+_NEVER_NAMED = frozenset({"host", "content-length", "transfer-encoding", "cookie", "authorization"})
 # Names under which an origin learns who asks and for what; from outside they are dropped.
 FORWARDED_NAMES = frozenset(
     "forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-prefix "
@@ -52,14 +52,15 @@ def to_origin(headers: Iterable[Header], *, trusted: bool) -> Iterator[Header]:
     """
     pairs = list(headers)
     named = connection_names(pairs)
-    if named & {"host", "content-length"}:
+    if named & {"host", "content-length", "transfer-encoding"}:
         raise RefusalError(Reason.BAD_REQUEST, "Connection names a header that must not be dropped.")
     dropped = _HOP_BY_HOP | (named - _NEVER_NAMED) | {"expect", "gate-ticket", "gate-pass", "gate-client"}
     for key, value in pairs:
         name = key.lower().replace("_", "-")
         if name in dropped or name.startswith("gate-") or name in _ALWAYS_DROPPED:
             continue
-        if name in FORWARDED_NAMES and (not trusted or name != key.lower()):
+        told = name in FORWARDED_NAMES or name.startswith("x-forwarded-")
+        if told and (not trusted or name != key.lower()):
             continue
         if name == "cookie":
             value = strip_own_cookies(value)  # noqa: PLW2901  (the one header that is rewritten)
@@ -77,7 +78,7 @@ def from_origin(headers: Iterable[Header]) -> Iterator[Header]:
 
 def strip_own_cookies(value: str) -> str:
     """A `Cookie` header's value without the gate's own."""
-    if "gate_" not in value:
+    if "gate_" not in value.lower():
         return value
     kept = [pair.strip() for pair in value.split(";") if not _TOKEN_COOKIE.match(pair.strip())]
     return "; ".join(pair for pair in kept if pair)

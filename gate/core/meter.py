@@ -38,6 +38,8 @@ class Count(StrEnum):
     JOINS = "joins"
     CLAIMS = "claims"
     POLLS = "polls"
+    PASS_MULTI_IP = "pass_multi_ip"  # noqa: S105  (a family)
+    """Passes seen from more than one network."""
     ORIGIN_ERRORS = "origin_errors"
     STORE_ERRORS = "store_errors"
 
@@ -185,6 +187,7 @@ def _counters(rooms: tuple[str, ...]) -> Iterator[Series]:
         yield from ((Count.JOINS.value, room, label) for label in JOIN_RESULTS)
         yield from ((Count.CLAIMS.value, room, label) for label in CLAIM_RESULTS)
         yield Count.POLLS.value, room, ""
+        yield Count.PASS_MULTI_IP.value, room, ""
     for reason in (Reason.ORIGIN_UNREACHABLE, Reason.ORIGIN_TIMEOUT):
         yield Count.ORIGIN_ERRORS.value, "", reason.value
     yield Count.STORE_ERRORS.value, "", ""

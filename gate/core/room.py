@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from gate.core.verifier import Verifier
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -82,8 +84,26 @@ class Room:
     same_site: str = "lax"
     websocket: str = "cap"
     cache: str = "private"
+    bind: str = "none"
     idle_per_network: int = 50
+    joins_per_network: int = 5_000
+    proof_of_work: int = 0
+    verifier: Verifier | None = None
     looks: Looks = Looks()
+
+    @property
+    def guards_joins(self) -> bool:
+        """Whether newcomers must show something before they get a number."""
+        return self.proof_of_work > 0 or self.verifies("join")
+
+    @property
+    def guards_entry(self) -> bool:
+        """Whether anything is asked of visitors on their way in, at whichever step: nobody comes in past it."""
+        return self.proof_of_work > 0 or self.verifier is not None
+
+    def verifies(self, step: str) -> bool:
+        """Whether an outside verifier is asked at this step."""
+        return self.verifier is not None and step in self.verifier.steps
 
     @property
     def hold_seconds(self) -> float:

@@ -33,6 +33,7 @@ _INTEGER_MAX = 2**53
 _TICKET_CLAIMS = ("kind", "room", "gen", "era", "pos", "nonce", "iat", "exp")
 _PASS_CLAIMS = (*_TICKET_CLAIMS, "jti", "cap")
 _PRE = re.compile(r"([A-Za-z0-9_-]{1,32})\.([a-z0-9]{1,16})\.(\d{1,12})\.(\d{1,9})\.([A-Za-z0-9_-]{22})")
+_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)")
 _OPTIONS: Any = {
     "verify_exp": False,
     "verify_iat": False,
@@ -64,6 +65,8 @@ class Pass:
     expires: int
     identity: str
     cap: int
+    mark: str = ""
+    """What binds it to a network; empty if nothing does."""
 
 
 class PreTicket(NamedTuple):
@@ -96,9 +99,11 @@ class Tokens:
         text = self._encode("ticket", room, place, nonce, now, expires, {})
         return text, Ticket(room, place, nonce, int(now), expires)
 
-    def mint_pass(self, room: str, place: Place, nonce: str, *, now: float, life: float, cap: float) -> str:
-        """The pass of a place: good for `life` seconds, never past `cap` (Unix seconds)."""
-        extra = {"jti": pass_id(place, nonce), "cap": int(cap)}
+    def mint_pass(
+        self, room: str, place: Place, nonce: str, *, now: float, life: float, cap: float, mark: str = ""
+    ) -> str:
+        """The pass of a place: good for `life` seconds, never past `cap` (Unix seconds); `mark` binds it."""
+        extra = {"jti": pass_id(place, nonce), "cap": int(cap)} | ({"net": mark} if mark else {})
         return self._encode("pass", room, place, nonce, now, int(min(now + life, cap)), extra)
 
     def read_ticket(self, text: str, room: str) -> Ticket | None:
@@ -128,6 +133,19 @@ class Tokens:
         pre = PreTicket(form[2], int(form[3]), int(form[4]))
         age = now - pre.issued_at
         return pre if -LEEWAY_SECONDS <= age <= PRE_TICKET_LIFE_SECONDS else None
+
+    def proof_key(self, room: str, now: float) -> bytes:
+        """What signs puzzles for a room's newcomers now."""
+        return self._proof_key(self.ring.signer(now), room)
+
+    def proof_keys(self, room: str) -> list[bytes]:
+        """All that have."""
+        return [self._proof_key(key, room) for key in self.ring.keys]
+
+    def _proof_key(self, key: Key, room: str) -> bytes:
+        secret = self.ring.derive(key, "proof", room).signs
+        assert isinstance(secret, bytes)  # noqa: S101  (HMACs whatever signs passes)
+        return secret
 
     def _mac(self, key: Key, room: str, body: str) -> str:
         secret = self.ring.derive(key, "pre", room).signs
@@ -166,6 +184,8 @@ class Tokens:
         return known
 
     def _verify(self, text: str, kind: str, room: str) -> Ticket | Pass | None:
+        if not _is_canonical(text):
+            return None
         try:
             header = jwt.get_unverified_header(text)
             key = self.ring.find(header.get("kid", ""))
@@ -181,6 +201,18 @@ class Tokens:
         if claims["kind"] != kind or claims["room"] != room:
             return None
         return _ticket_or_pass(claims)
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether a text is the one spelling of its bytes: PyJWT reads padding too, and bits that belong to no byte."""
+    form = _JWS.fullmatch(text)
+    if form is None:
+        return False
+    try:
+        signature = base64.urlsafe_b64decode(form[1] + "=" * (-len(form[1]) % 4))
+    except ValueError:
+        return False
+    return _base64url(signature).decode() == form[1]
 
 
 def _hs256(kid: str, claims: dict[str, Any], secret: bytes) -> str:
@@ -214,6 +246,12 @@ def _ticket_or_pass(claims: dict[str, Any]) -> Ticket | Pass | None:
         return None
     if claims["kind"] == "ticket":
         return Ticket(claims["room"], place, nonce, issued_at, expires)
-    if claims["jti"] != pass_id(place, nonce) or expires > cap:
+    mark = claims.get("net", "")
+    if claims["jti"] != pass_id(place, nonce) or expires > cap or type(mark) is not str:
         return None
-    return Pass(claims["room"], place, nonce, issued_at, expires, claims["jti"], cap)
+    return Pass(claims["room"], place, nonce, issued_at, expires, claims["jti"], cap, mark)
+
+
+def network_mark(identity: str, network: str) -> str:
+    """What binds the pass of this identity to a network: it tells whoever does not hold the pass nothing."""
+    return _base64url(hashlib.blake2b(network.encode(), key=identity.encode()[:64], digest_size=9).digest()).decode()

@@ -4,6 +4,7 @@ Owns how an answer is framed (RFC 9112 section 6.3). Whatever leaves that open i
 length beside a coding, a coding other than `chunked`, line ends that are not CRLF.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -14,7 +15,7 @@ from gate.core.headers import Header, read_pairs
 # What is larger, the ordinary way may judge.
 HEAD_BYTES_MAX = 64 * 1024
 _SWITCHING_PROTOCOLS = 101
-_FIRST_FINAL_STATUS = 200
+_STATUS_MIN, _FIRST_FINAL_STATUS, _STATUS_MAX = 100, 200, 999
 _EMPTY_STATUSES = frozenset({204, 304})
 
 
@@ -88,14 +89,17 @@ def read_head(raw: bytes) -> AnswerHead:
     status: int = parser.get_status_code()
     if not heard.is_whole or (upgrades and status != _SWITCHING_PROTOCOLS):
         raise OddAnswerError("not a head")
-    framing, length = _framing(status, heard.pairs)
+    framing, length = framing_of(status, heard.pairs)
     keeps = not upgrades and framing is not Framing.UNTIL_CLOSE and heard.keeps
     reason, headers = heard.reason.decode("utf-8", "ignore"), read_pairs(heard.pairs)
     dated = any(name.lower() == "date" for name, _ in headers)
     return AnswerHead(status, reason, headers, framing, length, keeps, dated=dated)
 
 
-def _framing(status: int, pairs: list[tuple[bytes, bytes]]) -> tuple[Framing, int]:
+def framing_of(status: int, pairs: Sequence[tuple[bytes, bytes]]) -> tuple[Framing, int]:
+    """How an answer with these headers is framed, and its length. Raises OddAnswerError where that is left open."""
+    if not _STATUS_MIN <= status <= _STATUS_MAX:
+        raise OddAnswerError("a status that is none")
     lengths = [value for name, value in pairs if name.lower() == b"content-length"]
     codings = [value.lower() for name, value in pairs if name.lower() == b"transfer-encoding"]
     if len(lengths) > 1 or len(codings) > 1 or (lengths and codings) or codings not in ([], [b"chunked"]):

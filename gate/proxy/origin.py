@@ -21,6 +21,7 @@ from gate.core.fetch import is_websocket
 from gate.core.headers import Header, read_pairs
 from gate.core.meter import Count, Meter, Timing
 from gate.proxy.answer import Answer
+from gate.proxy.heads import OddAnswerError, framing_of
 from gate.proxy.limits import Limits, origin_tls
 from gate.proxy.tunnel import tunnel
 
@@ -94,6 +95,7 @@ class Origin:
         answered = time.perf_counter()
         self._meter.observe(Timing.ORIGIN_FIRST_BYTE, answered - asked)
         try:
+            self._check_framing(response)
             if response.status == _SWITCHING_PROTOCOLS:
                 if not upgrades or not is_websocket(response.headers):
                     raise RefusalError(Reason.ORIGIN_UNREACHABLE, "The site switched protocols unasked.")
@@ -133,6 +135,13 @@ class Origin:
             late = request.content.exception()
             if isinstance(late, RefusalError):  # the visitor's body, not the origin
                 raise late from error
+            raise self._trouble(error) from error
+
+    def _check_framing(self, response: aiohttp.ClientResponse) -> None:
+        """aiohttp reads some answers in one way that can be read in two."""
+        try:
+            framing_of(response.status, response.raw_headers)
+        except OddAnswerError as error:
             raise self._trouble(error) from error
 
     def _trouble(self, error: Exception) -> RefusalError:

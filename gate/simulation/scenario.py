@@ -6,8 +6,9 @@ from typing import Any
 
 from gate import values
 from gate.core.room import Mode, PollRule, Room
+from gate.fault import ConfigError, Fault
 from gate.setting_table import Setting
-from gate.settings import ConfigError, Fault, make_room, read_file, read_table
+from gate.settings import make_room, read_file, read_table
 from gate.simulation.arrivals import Arrivals, Phase, Recorded, Shape
 
 VISITORS_MAX = 100_000_000

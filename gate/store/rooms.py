@@ -280,7 +280,11 @@ class RoomStore:
         if not reply.fields:
             self.live.lose(room)
             raise StoreUnavailableError(f"room {room}: the store has lost it")
-        return read_line(room, reply)
+        try:
+            return read_line(room, reply)
+        except StoreUnavailableError:
+            self.live.set_failing(room)
+            raise
 
 
 def _full_bank(line: Line, plan: Advance, released: int) -> tuple[str, str]:

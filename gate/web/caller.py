@@ -6,7 +6,10 @@ address that is not a trusted proxy's is the client's.
 
 import functools
 import ipaddress
+import re
 from dataclasses import dataclass
+
+from multidict import MultiMapping
 
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import FORBIDDEN_METHODS, METHODS
@@ -14,6 +17,7 @@ from gate.core.room import Address, Network
 from gate.core.target import Target, parse_host, parse_target
 from gate.web.plain import Asking
 
+_LENGTH = re.compile(r"[0-9]+", re.ASCII)
 _VERSIONS = ((1, 0), (1, 1))
 
 
@@ -31,10 +35,12 @@ class Caller:
     @property
     def network(self) -> str:
         """The /24 or /64 this caller shares with neighbours."""
-        if self.address is None:
-            return ""
-        bits = 24 if self.address.version == 4 else 64  # noqa: PLR2004  (IP's own numbers)
-        return str(ipaddress.ip_network((self.address, bits), strict=False))
+        return _network_of(self.address) if self.address else ""
+
+    @property
+    def join_share(self) -> str:
+        """The network whose joins are counted together; '' for an address that is not public: it may be a proxy's."""
+        return _network_of(self.address) if self.address and _is_public(self.address) else ""
 
 
 def identify(request: Asking, trusted_proxies: tuple[Network, ...], public_scheme: str) -> Caller:
@@ -52,13 +58,23 @@ def identify(request: Asking, trusted_proxies: tuple[Network, ...], public_schem
     authorities = request.headers.getall("Host", [])
     if len(authorities) != 1:
         raise RefusalError(Reason.BAD_REQUEST, "The Host header must be there once.")
+    _check_framing(request.headers)
     host = parse_host(authorities[0])
     target = parse_target(request.raw_path, host, request.method)
     peer = _address(request.remote or "")
     trusted = _is_trusted(peer, trusted_proxies)
-    address = _forwarded_for(request, peer, trusted_proxies) if trusted else peer
+    chain = ",".join(request.headers.getall("X-Forwarded-For", [])) if trusted else ""
+    address = _forwarded_for(chain, peer, trusted_proxies) if trusted else peer
     scheme = public_scheme or _scheme(request.scheme, request.headers.get("X-Forwarded-Proto", ""), trusted=trusted)
     return Caller(address, trusted, scheme, host, authorities[0], target)
+
+
+def _check_framing(headers: MultiMapping[str]) -> None:
+    """Refuse what the parser lets pass, and others read otherwise."""
+    if not all(_LENGTH.fullmatch(length) for length in headers.getall("Content-Length", [])):
+        raise RefusalError(Reason.BAD_REQUEST, "The Content-Length must be a number.")
+    if any(coding.lower() != "chunked" for coding in headers.getall("Transfer-Encoding", [])):
+        raise RefusalError(Reason.BAD_REQUEST, "The only transfer coding spoken here is chunked.")
 
 
 def scheme_of(peer: str, scheme: str, forwarded: str, proxies: tuple[Network, ...], public_scheme: str) -> str:
@@ -75,9 +91,27 @@ def _is_trusted(peer: Address | None, proxies: tuple[Network, ...]) -> bool:
     return peer is not None and any(peer in network for network in proxies)
 
 
-def _forwarded_for(request: Asking, peer: Address | None, proxies: tuple[Network, ...]) -> Address | None:
-    chain = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
-    for text in reversed([part.strip() for part in chain if part.strip()]):
+def join_share(peer: str, forwarded_for: str, proxies: tuple[Network, ...]) -> str:
+    """The same as `Caller.join_share`, from a peer and what X-Forwarded-For says."""
+    address = _address(peer)
+    if forwarded_for and _is_trusted(address, proxies):
+        address = _forwarded_for(forwarded_for, address, proxies)
+    return _network_of(address) if address and _is_public(address) else ""
+
+
+@functools.lru_cache(maxsize=16_384)
+def _network_of(address: Address) -> str:
+    bits = 24 if address.version == 4 else 64  # noqa: PLR2004  (IP's own numbers)
+    return str(ipaddress.ip_network((address, bits), strict=False))
+
+
+@functools.lru_cache(maxsize=16_384)
+def _is_public(address: Address) -> bool:
+    return address.is_global
+
+
+def _forwarded_for(chain: str, peer: Address | None, proxies: tuple[Network, ...]) -> Address | None:
+    for text in reversed([part.strip() for part in chain.split(",") if part.strip()]):
         address = _address(text)
         if address is None:
             return peer

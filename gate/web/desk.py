@@ -5,28 +5,34 @@ rules are `core/decision.py`'s and `core/tokens.py`'s, the numbers come from `st
 """
 
 import contextlib
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from gate.core.decision import Standing, good_until, pass_standing, ticket_standing
+from gate.core.decision import Standing, pass_standing, ticket_standing
 from gate.core.errors import Reason
 from gate.core.line import Line
 from gate.core.place import GUEST_ERA, Place
-from gate.core.room import Mode, Room
+from gate.core.room import Room
 from gate.core.tokens import LEEWAY_SECONDS, PRE_TICKET_LIFE_SECONDS, Pass, PreTicket, Ticket, Tokens
 from gate.store.active import ActivePasses
 from gate.store.connection import StoreClock, StoreUnavailableError
 from gate.store.joins import Joins
-from gate.store.keys import PAGE_BITS
 from gate.store.owed import Owed
 from gate.store.rooms import Dealt, RoomStore
 from gate.web.budget import Budget
 from gate.web.cookies import CookieJar
-from gate.web.holdings import Admitted, Holdings, Vouched
+from gate.web.holdings import Admitted, Holdings
+from gate.web.passes import Passes
 from gate.web.pretickets import PreTickets
+from gate.web.proofs import make_challenge, proves
 from gate.web.shown import Shown
+
+# Idle admissions of clients without cookies that a network gets back a second.
+_IDLE_REFILL = 5.0
+# A network that has used up its joins has all of them again after so long.
+_JOIN_REFILL_SECONDS = 100.0
 
 
 class Desk:
@@ -48,13 +54,13 @@ class Desk:
         self._store = store
         self._clock = clock
         self._now = clock.steady
-        self._active = active
         self._owed = owed
+        # Where the page finds the script that solves puzzles; told once the assets are known.
+        self.solver = ""
+        self.passes = Passes(room, tokens, store.live, clock, self.now, active)
         self.pretickets = PreTickets(room.name, tokens, clock.steady, gate_id)
-        self._budget = Budget(room.idle_per_network)
-        # Beyond the guests' numbers, which count from 1. Nobody can be asked for the next one, so each process begins
-        # at random, and goes on from there: places in a row share their pages of bits.
-        self._outage_base, self._outage_passes = 2**40 + secrets.randbits(26) * PAGE_BITS, 0
+        self._idle_budget = Budget(room.idle_per_network, _IDLE_REFILL)
+        self._join_budget = Budget(room.joins_per_network, room.joins_per_network / _JOIN_REFILL_SECONDS)
         self._jars = {secure: CookieJar(room, secure) for secure in (False, True)}
 
     def jar(self, scheme: str) -> CookieJar:
@@ -79,7 +85,7 @@ class Desk:
     @property
     def opens_in_outage(self) -> bool:
         """Whether newcomers are let in because the store is away: by configuration, and not for ever."""
-        if self.room.store_outage != "open":
+        if self.room.store_outage != "open" or self.room.guards_entry:
             return False
         return 0 < self._store.live.outage_for(self.room.name) <= self.room.outage_open_for
 
@@ -98,8 +104,8 @@ class Desk:
 
     def read(self, shown: Shown, method: str) -> Holdings:
         """What is shown proves, judged now."""
-        line, now = self.line, self._now()
-        admission = self._best_pass(shown.passes, line, method, now)
+        line = self.line
+        admission = self.passes.best(shown.passes, shown.network, method)
         ticket, why_not = self._best_ticket(shown.tickets, line, self._lenient_now())
         pre = None
         if admission is None and ticket is None:
@@ -107,7 +113,7 @@ class Desk:
         bad = None
         if admission is None and ticket is None:
             bad = Reason.PASS_INVALID if shown.passes else why_not
-        dead = self._dead(shown, line, now) if bad else ()
+        dead = self._dead(shown) if bad else ()
         return Holdings(admission, ticket, pre, bad, bool(shown.tickets), dead)
 
     async def read_and_renew(self, shown: Shown) -> Holdings:
@@ -131,13 +137,17 @@ class Desk:
             return False
         return await self._visit_is_over(ticket.place)
 
+    def serves(self, ticket: Ticket) -> bool:
+        """Whether a ticket's turn has come, as far as this gate knows."""
+        return self.line is not None and self.line.served(ticket.place)
+
     def is_worn(self, ticket: Ticket) -> bool:
         """Past half of its life: to be made anew."""
         return ticket.expires - self._now() < self.room.ticket_life / 2
 
-    def _dead(self, shown: Shown, line: Line | None, now: float) -> tuple[str, ...]:
-        """A pass past its cap is not dead yet while it is good for one unsafe request."""
-        spare = self._best_pass(shown.passes, line, "POST", now)
+    def _dead(self, shown: Shown) -> tuple[str, ...]:
+        """A pass past its cap is not dead yet while it is good for one unsafe request, nor one good elsewhere."""
+        spare = self.passes.best(shown.passes, None, "POST")
         kinds = (("ticket", bool(shown.tickets)), ("pass", bool(shown.passes) and spare is None))
         return tuple(kind for kind, is_dead in kinds if is_dead)
 
@@ -149,38 +159,37 @@ class Desk:
         """A ticket for a place, made now."""
         return self._tokens().mint_ticket(self.room.name, place, nonce, now=self._now(), life=self.room.ticket_life)
 
-    def mint_pass(self, place: Place, nonce: str, line: Line, *, cap: float | None = None) -> Admitted:
-        """The pass of a served place; its cap follows from the room's history unless one is given."""
-        now, room = self._now(), self.room
-        if cap is None:
-            cap = self.base_cap(line, place)
-        text = self._tokens().mint_pass(room.name, place, nonce, now=now, life=room.pass_life, cap=cap)
-        made = self._tokens().read_pass(text, room.name)
-        if made is None:
-            raise RuntimeError("a pass just made does not verify")
-        self._active.note(room.name, place, now, made.expires)
-        return Admitted(text, made)
-
-    def mint_outage_pass(self, line: Line) -> Admitted:
-        """A pass without a place in line, for a newcomer of an outage; good as long as any other's."""
-        self._outage_passes += 1
-        place = Place(line.generation, GUEST_ERA, self._outage_base + self._outage_passes)
-        cap = self._now() + self.room.claim_within + self.room.pass_cap
-        return self.mint_pass(place, secrets.token_hex(8), line, cap=cap)
-
-    def base_cap(self, line: Line, place: Place) -> float:
-        """When a place's visit must be over, unless the origin extends it; Unix seconds."""
-        behind = max(-self._clock.lead, 0.0)  # the store's clock has stepped back; visits are not shortened by that
-        return line.served_at(place) + self.room.claim_within + self.room.pass_cap + behind
-
     async def admit_idle(self, pre: PreTicket | None, network: str) -> Dealt | None:
         """A place that is served at once, if nobody waits, release is to spare and this client may have it."""
-        if pre is None and not self._budget.take(network, time.monotonic()):
+        if self.room.guards_entry or not self.joins.may_admit():
+            return None
+        if pre is None and not self._idle_budget.take(network, time.monotonic()):
+            return None
+        if pre is not None and not self.may_join(network):
             return None
         dealt = await self.joins.admit(pre)
         return dealt if dealt is not None and dealt.position > 0 else None
 
-    async def claim(self, ticket: Ticket) -> Admitted | Reason:
+    def challenge(self, pre: PreTicket) -> dict[str, Any] | None:
+        """The puzzle that a pre-ticket's holder is to solve, where the room asks for work."""
+        if not self.room.proof_of_work:
+            return None
+        return make_challenge(self._tokens(), self.room.name, pre, self.room.proof_of_work, self._now())
+
+    def has_worked(self, pre: PreTicket, proof: str) -> bool:
+        """Whether the work was done that the room asks for."""
+        return not self.room.proof_of_work or proves(self._tokens(), self.room.name, pre, proof)
+
+    def may_join(self, network: str) -> bool:
+        """Whether a network may have one more number; '' is one whose joins are not counted."""
+        return not network or not self.room.joins_per_network or self._join_budget.take(network, time.monotonic())
+
+    def give_back(self, network: str) -> None:
+        """No number was dealt after all."""
+        if network:
+            self._join_budget.give_back(network)
+
+    async def claim(self, ticket: Ticket, network: str) -> Admitted | Reason:
         """Swap a ticket for its pass, or say why not; StoreUnavailableError where nobody can know."""
         verdict = await self._owed.claim(self.room, ticket.place, self._clock.now())
         line = self.line
@@ -189,9 +198,12 @@ class Desk:
         refused = {0: Reason.NOT_YET_SERVED, -1: Reason.TICKET_INVALID, -2: Reason.TICKET_USED}.get(verdict)
         if refused is None:
             refused = ticket_standing(ticket, self.room, line, self._lenient_now())
-        return refused or self.mint_pass(ticket.place, ticket.nonce, line)
+        if refused is not None:
+            return refused
+        mark = self.passes.mark(ticket.place, ticket.nonce, network)
+        return self.passes.mint(ticket.place, ticket.nonce, line, mark=mark)
 
-    async def welcome(self, ticket: Ticket) -> Admitted | Reason:
+    async def welcome(self, ticket: Ticket, network: str) -> Admitted | Reason:
         """A guest's pass for the link's ticket, the same one however often the link is opened."""
         line = self.line
         if line is None:
@@ -204,7 +216,8 @@ class Desk:
         if verdict != 1:
             return Reason.TICKET_USED
         cap = ticket.expires + self.room.pass_cap
-        return self.mint_pass(ticket.place, ticket.nonce, line, cap=cap)
+        mark = self.passes.mark(ticket.place, ticket.nonce, network)
+        return self.passes.mint(ticket.place, ticket.nonce, line, mark=mark, cap=cap)
 
     async def renew(self, admission: Pass) -> Admitted | None:
         """The same admission with a new life; None if its visit has ended. With the store away it is renewed."""
@@ -213,7 +226,7 @@ class Desk:
             return None
         if await self._visit_is_over(admission.place):
             return None
-        return self.mint_pass(admission.place, admission.nonce, line, cap=admission.cap)
+        return self.passes.mint(admission.place, admission.nonce, line, mark=admission.mark, cap=admission.cap)
 
     async def spend_last(self, admission: Pass) -> bool:
         """Use up the one request that a pass past its cap is good for; False if it was used already."""
@@ -237,36 +250,9 @@ class Desk:
         except StoreUnavailableError:
             return False
 
-    def vouch(self, admission: Pass) -> Vouched:
-        """Remember a pass that is good now."""
-        return Vouched(admission.place, good_until(admission, self.room), self._tokens())
-
-    def vouches(self, vouched: Vouched) -> bool:
-        """Whether a request on this pass is still forwarded, and nothing else done."""
-        live, line = self._store.live, self.line
-        return (
-            line is not None
-            and line.mode is not Mode.OFF
-            and line.generation == vouched.place.generation
-            and self._now() <= vouched.until
-            and vouched.tokens is self._tokens()
-            and not live.is_denied(self.room.name, vouched.place)
-        )
-
     def admits(self, shown: Shown) -> bool:
         """Whether a good pass of this room is shown, for requests that fall to another room of the host."""
-        line = self.line
-        return line is not None and self._best_pass(shown.passes, line, "GET", self._now()) is not None
-
-    def _best_pass(self, texts: tuple[str, ...], line: Line | None, method: str, now: float) -> Pass | None:
-        for text in texts:
-            found = self._tokens().read_pass(text, self.room.name)
-            if found is None or self._store.live.is_denied(self.room.name, found.place):
-                continue
-            self._store.live.show_served(self.room.name, found.place)
-            if line is None or pass_standing(found, self.room, line, method, now) is not Standing.OVER:
-                return found
-        return None
+        return self.line is not None and self.passes.best(shown.passes, shown.network, "GET") is not None
 
     def _best_ticket(
         self, texts: tuple[str, ...], line: Line | None, now: float
@@ -286,7 +272,11 @@ class Desk:
 
     def pre_cookie(self, scheme: str) -> str:
         """A `Set-Cookie` value with a fresh pre-ticket."""
-        return self.jar(scheme).set("pre", self.pretickets.mint(), PRE_TICKET_LIFE_SECONDS)
+        return self.set_pre(scheme, self.pretickets.mint()[0])
+
+    def set_pre(self, scheme: str, text: str) -> str:
+        """A `Set-Cookie` value with this pre-ticket."""
+        return self.jar(scheme).set("pre", text, PRE_TICKET_LIFE_SECONDS)
 
     def ticket_cookie(self, scheme: str, text: str) -> str:
         """A `Set-Cookie` value with a ticket; persistent, so that a closed browser keeps its place."""

@@ -19,7 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gate.core.errors import Reason, RefusalError
 from gate.web.boundary import Boundary
-from gate.web.deadlines import BodyPace, Deadlines
+from gate.web.deadlines import BodyWatch, Deadlines, reset
 from gate.web.lanes import Client, UnderWay
 from gate.web.problems import problem
 
@@ -62,7 +62,7 @@ class EdgeHandler(RequestHandler):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_begun = False
         self._reader_deadline: asyncio.TimerHandle | None = None
-        self._body: BodyPace | None = None
+        self._body: BodyWatch | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A silent connection may stay as long as an idle one."""
@@ -103,11 +103,11 @@ class EdgeHandler(RequestHandler):
         arrived = self._request_count - heads
         self._between = self._boundary.passed(data, arrived, self._body_length() if arrived == 1 else None)
         if self._body is not None:
-            self._body.note(len(data))
+            self._body.measure()
         if arrived:
             self._head_arrived()
             self._watch_body()
-        elif not self._head_begun and self._current_request is None:
+        elif not self._head_begun and self._is_idle():
             self._head_arrived()
             self._head_begun = True
             self._close_after(self._deadlines.head)
@@ -116,15 +116,15 @@ class EdgeHandler(RequestHandler):
         """A body that is still to come must come at some pace; one that came with its head has nothing to prove."""
         payload: Any = self._messages[-1][1] if self._messages else None
         if payload is not None and not payload.is_eof():
-            self._body = BodyPace(self._loop, payload, self._deadlines, self._body_is_late)
+            self._body = BodyWatch(self._loop, payload, self._deadlines, self._refuse_body)
 
-    def _body_is_late(self, payload: Any) -> None:
+    def _refuse_body(self, payload: Any, reason: Reason) -> None:
         """Whoever reads it is told, and answers; what is left of a body that nobody wants ends the connection."""
         self._lingering_time = 0.0  # aiohttp would wait for it once more before it closes
-        if self._current_request is None:
+        if self._current_request is None and not self._messages:
             self.force_close()
         else:
-            payload.set_exception(RefusalError(Reason.REQUEST_TIMEOUT))
+            payload.set_exception(RefusalError(reason))
 
     def _body_length(self) -> int | None:
         """Of the request that has just arrived, in bytes; None where only the parser knows."""
@@ -228,6 +228,10 @@ class EdgeHandler(RequestHandler):
         """Whether nothing is under way and answers are taken, where `_between` says that a request must begin."""
         if self._paused or self._close or self._force_close or self.transport is None:
             return False
+        return self._is_idle()
+
+    def _is_idle(self) -> bool:
+        """Whether aiohttp waits for a request: what comes next must begin one."""
         waiter = self._waiter
         return self._request_count == 0 if waiter is None else not waiter.done()
 
@@ -263,7 +267,7 @@ class EdgeHandler(RequestHandler):
     def _parse_reason(self, exc: BaseException | None) -> Reason:
         if isinstance(exc, LineTooLong):
             return Reason.URI_TOO_LONG if exc.args[1] == self._line_limit else Reason.HEADER_TOO_LARGE
-        return Reason.BAD_REQUEST
+        return Reason.HEADER_TOO_LARGE if "Too many headers" in str(exc) else Reason.BAD_REQUEST
 
     def _close_after(self, seconds: float) -> None:
         self._head_deadline = self._loop.call_later(seconds, self._head_is_late)
@@ -289,4 +293,4 @@ class EdgeHandler(RequestHandler):
         self._reader_deadline = None
         self._refused(Reason.REQUEST_TIMEOUT)
         if self.transport is not None:
-            self.transport.abort()
+            reset(self.transport)

@@ -169,9 +169,11 @@ async def _obey(held: Held, command: str, fresh: Admitted | None) -> Admitted | 
         elif name == "revoke":
             await desk.finish(admission.place, revoke_until=admission.cap + desk.room.pass_grace)
         elif name == "extend" and _SECONDS.fullmatch(argument) and desk.line is not None:
-            most = desk.base_cap(desk.line, admission.place) + desk.room.pass_cap
+            most = desk.passes.base_cap(desk.line, admission.place) + desk.room.pass_cap
             cap = min(admission.cap + int(argument[:9]), most)
-            return desk.mint_pass(admission.place, admission.nonce, desk.line, cap=max(cap, admission.cap))
+            return desk.passes.mint(
+                admission.place, admission.nonce, desk.line, mark=admission.mark, cap=max(cap, admission.cap)
+            )
     except StoreUnavailableError:
         log.warning("command lost", extra={"room": desk.room.name, "reason": "store-unavailable"})
     return fresh

@@ -48,8 +48,11 @@ class Gatekeeper:
         pages: WaitingPages,
         trouble: TroublePage,
         meter: Meter,
+        *,
+        body_bytes_max: int,
     ) -> None:
         self._sight = sight
+        self._body_bytes_max = body_bytes_max
         self._forwarding = Forwarding(origin)
         self._visitors = visitors
         self._pages = pages
@@ -67,6 +70,7 @@ class Gatekeeper:
         request[BEGAN] = time.perf_counter()
         try:
             _heed_verdict(request)
+            self._measure(request)
             answer = await self._route(request, self._sight.identify(request))
         except RefusalError as error:
             cause = {"cause": type(error.__cause__).__name__} if error.__cause__ else {}
@@ -81,6 +85,12 @@ class Gatekeeper:
         if (self.draining or "Upgrade" in request.headers) and not answer.prepared:
             answer.force_close()
         return answer
+
+    def _measure(self, request: web.BaseRequest) -> None:
+        """Refuse a body that says it is too large; one that does not say is measured as it comes (`deadlines.py`)."""
+        length = request.content_length or request.content.total_bytes
+        if length > self._body_bytes_max > 0:
+            raise RefusalError(Reason.TOO_LARGE)
 
     def _refused(self, request: web.BaseRequest, error: RefusalError) -> web.Response:
         """A small page for people where the origin is in trouble, a problem document for everything else."""
@@ -127,9 +137,11 @@ class Gatekeeper:
         raise AssertionError(decision)
 
     async def _claim(self, visit: _Visit, ticket: Ticket) -> web.StreamResponse:
-        """Swap a served ticket for its pass in the same request."""
+        """Swap a served ticket for its pass in the same request, unless its holder has to show something first."""
+        if visit.desk.room.verifies("claim"):
+            return self._wait(visit, d.ShowPage(ticket, form_not_sent=visit.facts.kind is Kind.FORM))
         try:
-            outcome = await visit.desk.claim(ticket)
+            outcome = await visit.desk.claim(ticket, visit.caller.network)
         except StoreUnavailableError:
             outcome = Reason.STORE_UNAVAILABLE
         if isinstance(outcome, Admitted):
@@ -170,7 +182,8 @@ class Gatekeeper:
     async def _newcomer(self, visit: _Visit, otherwise: d.ShowPage | d.Refuse) -> web.StreamResponse:
         """Idle admission, else wait like anyone."""
         try:
-            dealt = await visit.desk.admit_idle(visit.holdings.pre, visit.caller.network)
+            pre, caller = visit.holdings.pre, visit.caller
+            dealt = await visit.desk.admit_idle(pre, caller.join_share if pre else caller.network)
         except StoreUnavailableError:
             if isinstance(otherwise, d.Refuse):
                 raise
@@ -181,7 +194,9 @@ class Gatekeeper:
             return self._wait(visit, otherwise)
         log.info("admitted", extra={"room": visit.desk.room.name, "position": dealt.position, "reason": "idle"})
         self._count(visit, Way.IDLE)
-        return await self._forward_new(visit, visit.desk.mint_pass(dealt.place, dealt.nonce, line))
+        passes = visit.desk.passes
+        mark = passes.mark(dealt.place, dealt.nonce, visit.caller.network)
+        return await self._forward_new(visit, passes.mint(dealt.place, dealt.nonce, line, mark=mark))
 
     async def _let_in(self, visit: _Visit) -> web.StreamResponse:
         """A newcomer of an outage: told in the log and counted, since this is past the line."""
@@ -189,7 +204,7 @@ class Gatekeeper:
         assert line is not None  # noqa: S101  (what was decided on)
         log.info("admitted", extra={"room": visit.desk.room.name, "reason": Way.OUTAGE.value})
         self._count(visit, Way.OUTAGE)
-        fresh = visit.desk.mint_outage_pass(line)
+        fresh = visit.desk.passes.mint_for_outage(line, visit.caller.network)
         return await self._forwarding.admitted(visit.request, visit.caller, visit.desk, fresh.admission, fresh=fresh)
 
     async def _forward_new(self, visit: _Visit, admitted: Admitted) -> web.StreamResponse:

@@ -8,8 +8,8 @@ room, in a room where people wait. Whoever shows a pre-ticket gets a place from 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from gate.core.errors import Reason, RefusalError
 from gate.core.fetch import is_foreign
@@ -25,7 +25,8 @@ from gate.web.desk import Desk
 from gate.web.lanes import Client
 from gate.web.plain import pairs_of
 from gate.web.retry import outage_seconds
-from gate.web.told import Told, tell_new, tell_pending
+from gate.web.sight import Sight
+from gate.web.told import Told, tell_limited, tell_new, tell_pending
 
 # How the head of a join begins.
 JOIN = f"POST {NAMESPACE}join/".encode()
@@ -36,8 +37,9 @@ _COOKIE = b"\r\nCookie: "
 _COOKIE_VALUE = re.compile(rb"[\t\x20-\x7e]*")
 _KNOWN_MAX = 1_024
 # Headers that a plain join may have once, and those that it has not: tokens of another kind of client, a form.
-_READ = frozenset(b"host origin sec-fetch-site x-forwarded-proto content-length".split())
+_READ = frozenset(b"host origin sec-fetch-site x-forwarded-proto x-forwarded-for content-length".split())
 _MATTERS = _READ | frozenset(b"cookie gate-ticket gate-pass gate-client content-type early-data".split())
+_RESULTS: dict[int, str] = {202: "pending", 200: "dealt", 429: "refused"}
 _FETCH_NAMES = ((b"origin", "Origin"), (b"sec-fetch-site", "Sec-Fetch-Site"))
 
 
@@ -47,23 +49,25 @@ class JoinLane:
     def __init__(
         self,
         desks: Mapping[str, Desk],
-        scheme_of: Callable[[str, str, str], str],
+        sight: Sight,
         meter: Meter,
         *,
         head_bytes: int,
         headers: int,
     ) -> None:
         self._desks = desks
-        self._scheme_of = scheme_of
+        self._sight = sight
         self._head_bytes = min(head_bytes, _HEAD_BYTES_MAX)
         self._headers_max = headers
         self._loop = asyncio.get_running_loop()
         self._outbox: list[tuple[Client, bytes, bool]] = []
-        self._known: Recent[bytes, str] = Recent(_KNOWN_MAX)
+        self._known: Recent[bytes, _Said] = Recent(_KNOWN_MAX)
         self.closed = False
         self._counters = {
-            name: {label: meter.counter(Count.JOINS, name, label) for label in ("pending", "dealt")} for name in desks
+            name: {label: meter.counter(Count.JOINS, name, label) for label in ("pending", "dealt", "refused")}
+            for name in desks
         }
+        self._count_limited = meter.counter(Count.DECISIONS, "", Reason.RATE_LIMITED)
         self.took = meter.observer(Timing.JOIN)
 
     def take(self, data: bytes, client: Client) -> "bytes | Joining | None":
@@ -73,13 +77,15 @@ class JoinLane:
         line = desk.line if desk is not None else None
         if form is None or desk is None or line is None or line.mode is Mode.CLOSED:
             return None
+        if desk.room.guards_joins:
+            return None
         if data.find(_HEAD_END) != len(data) - len(_HEAD_END):
             return None
         head, cookie = _cut_cookie(data[form.end() - 2 :])
-        forwarded = None if self.closed or len(data) > self._head_bytes else self._read(head)
-        if forwarded is None or cookie is None:
+        said = None if self.closed or len(data) > self._head_bytes else self._read(head)
+        if said is None or cookie is None:
             return None
-        scheme = self._scheme_of(client.peer, client.scheme, forwarded)
+        scheme = self._sight.scheme_of(client.peer, client.scheme, said.proto)
         jar, cookies = desk.jar(scheme), parse_cookies((cookie,))
         if jar.values(cookies, "ticket") or jar.values(cookies, "pass"):
             return None
@@ -88,9 +94,14 @@ class JoinLane:
             return self._tell(tell_pending(desk, scheme), desk)
         if desk.joins.may_admit():
             return None
+        share = self._sight.join_share(client.peer, said.forwarded_for)
+        if not desk.may_join(share):
+            self._count_limited()
+            return self._tell(tell_limited(), desk)
         try:
-            return Joining(self, desk, scheme, pre, data, client)
+            return Joining(self, desk, scheme, pre, data, client, share)
         except RefusalError:
+            desk.give_back(share)
             return None  # too many wait for the store: the ordinary way says so
 
     def answer(self, client: Client, told: Told, desk: Desk) -> None:
@@ -111,23 +122,30 @@ class JoinLane:
 
     def _tell(self, told: Told, desk: Desk) -> bytes:
         """The whole answer, counted."""
-        self._counters[desk.room.name]["pending" if told.status == HTTPStatus.ACCEPTED else "dealt"]()
+        self._counters[desk.room.name][_RESULTS[told.status]]()
         return told.render(close=self.closed)
 
-    def _read(self, head: bytes) -> str | None:
-        """What X-Forwarded-Proto says in a head without cookies, or nothing; None: the join is not plain.
+    def _read(self, head: bytes) -> "_Said | None":
+        """What a head without cookies says of who asks; None: the join is not plain.
 
         Remembered by its bytes: without its cookies a browser's head is like any other's of its make.
         """
-        forwarded = self._known.get(head)
-        if forwarded is None:
-            forwarded = _read(head, self._headers_max)
-            if forwarded is not None:
-                self._known.put(head, forwarded)
-        return forwarded
+        known = self._known.get(head)
+        if known is None:
+            known = _read(head, self._headers_max)
+            if known is not None:
+                self._known.put(head, known)
+        return known
 
 
-def _read(head: bytes, headers_max: int) -> str | None:
+class _Said(NamedTuple):
+    """What a head says of who asks, if that counts."""
+
+    proto: str
+    forwarded_for: str
+
+
+def _read(head: bytes, headers_max: int) -> _Said | None:
     pairs = pairs_of(head[2:], but=_MATTERS)
     if pairs is None or len(pairs) >= headers_max:
         return None
@@ -145,7 +163,7 @@ def _read(head: bytes, headers_max: int) -> str | None:
         return None
     if said.get(b"content-length", "0") != "0" or _is_foreign(said, authority):
         return None
-    return said.get(b"x-forwarded-proto", "")
+    return _Said(said.get(b"x-forwarded-proto", ""), said.get(b"x-forwarded-for", ""))
 
 
 def _cut_cookie(head: bytes) -> tuple[bytes, str | None]:
@@ -166,9 +184,12 @@ def _is_foreign(said: dict[bytes, str], authority: str) -> bool:
 class Joining:
     """One newcomer whose number the store is asked for."""
 
-    __slots__ = ("_asked", "_began", "_client", "_data", "_desk", "_lane", "_scheme")
+    __slots__ = ("_asked", "_began", "_client", "_data", "_desk", "_lane", "_scheme", "_share")
 
-    def __init__(self, lane: JoinLane, desk: Desk, scheme: str, pre: PreTicket, data: bytes, client: Client) -> None:
+    def __init__(
+        self, lane: JoinLane, desk: Desk, scheme: str, pre: PreTicket, data: bytes, client: Client, share: str
+    ) -> None:
+        self._share = share
         self._lane, self._desk, self._scheme, self._data, self._client = lane, desk, scheme, data, client
         self._began = time.perf_counter()
         self._asked = desk.joins.begin(pre)
@@ -194,6 +215,8 @@ class Joining:
             away = RefusalError(Reason.STORE_UNAVAILABLE, retry_after=outage_seconds(self._desk.away_for))
             return self._client.take_ordinary_way(self._data, away if known else RefusalError(Reason.INTERNAL))
         self._lane.took(time.perf_counter() - self._began)
+        if dealt.position <= 0:
+            self._desk.give_back(self._share)
         if dealt.position == 0:
             return self._client.take_ordinary_way(self._data, None)
         if dealt.position < 0:

@@ -10,11 +10,20 @@ from collections.abc import Mapping
 
 _HOLE = re.compile(r"\{\{(\w+)\}\}")
 
+
+
+def policy(others: str = "") -> str:
+    """The Content-Security-Policy of our pages: ourselves alone, and those `others` whose widget a page shows."""
+    more = f" {others}" if others else ""
+    frames = f" frame-src{more};" if others else ""
+    return (
+        f"default-src 'none'; script-src 'self'{more}; style-src 'self'{more}; img-src 'self'; "
+        f"connect-src 'self'{more};{frames} form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
 HTML_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": policy(),
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

@@ -18,6 +18,12 @@ _SPECIAL = frozenset(
     b"connection content-length transfer-encoding te trailer expect upgrade http2-settings proxy-connection".split()
 )
 
+# RFC 9110's headers of which there is one; the parser refuses a second, so a head with two is not plain.
+ONCE = frozenset(
+    b"content-length content-location content-range content-type etag host max-forwards server transfer-encoding "
+    b"user-agent".split()
+)
+
 Pairs = tuple[tuple[bytes, bytes], ...]
 
 
@@ -29,8 +35,13 @@ def pairs_of(block: bytes, *, but: frozenset[bytes] = frozenset()) -> Pairs | No
     if not block.isascii() or _BLOCK.fullmatch(block) is None:
         return None
     pairs = tuple(_PAIR.findall(block))
+    once: set[bytes] = set()
     for name, value in pairs:
         key = name.lower()
+        if key in once:
+            return None
+        if key in ONCE:
+            once.add(key)
         if key in _SPECIAL and key not in but and (key != b"connection" or value.lower() != b"keep-alive"):
             return None
     return pairs

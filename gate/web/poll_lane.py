@@ -17,7 +17,7 @@ from gate.core.line import Line
 from gate.core.recent import Recent
 from gate.core.target import NAMESPACE, parse_host
 from gate.web.lanes import Client
-from gate.web.plain import FIELDS
+from gate.web.plain import FIELDS, ONCE
 from gate.web.pointer import PointerDocument
 
 _HEAD_BYTES_MAX = 4_096
@@ -28,10 +28,13 @@ POLL = f"GET {NAMESPACE}now/".encode()
 _HEAD = re.compile(re.escape(POLL) + rb"([a-z0-9-]{1,40}) HTTP/1\.1\r\n" + FIELDS)
 # Headers that decide something, here or in the parser; all others change no answer to a poll.
 _SPECIAL = re.compile(
-    rb"^(host|if-none-match|connection|content-length|transfer-encoding|te|trailer|expect|upgrade|http2-settings|proxy-connection)"
+    rb"^(content-location|content-range|content-type|etag|max-forwards|server|user-agent|host|if-none-match|connection|content-length|transfer-encoding|te|trailer|expect|upgrade|http2-settings|proxy-connection)"
     rb":[ \t]*([^\r]*?)[ \t]*\r$",
     re.IGNORECASE | re.MULTILINE,
 )
+
+# Of which a second is refused by the parser, and one says nothing to a poll.
+_HARMLESS = ONCE - {b"host", b"content-length", b"transfer-encoding"}
 
 Plain = tuple[str, bytes | None]
 """The room asked for, and the value of If-None-Match."""
@@ -84,18 +87,23 @@ class PollLane:
         head = _HEAD.fullmatch(data)
         if head is None or (room := head[1].decode()) not in self._pointers:
             return None
-        hosts, shown = 0, None
+        once: set[bytes] = set()
+        shown = None
         for name, value in _SPECIAL.findall(head[2]):
-            match name.lower():
+            key = name.lower()
+            if key in once:
+                return None
+            once.add(key)
+            match key:
                 case b"host" if _is_host(value):
-                    hosts += 1
-                case b"if-none-match" if shown is None:
+                    pass
+                case b"if-none-match":
                     shown = value
                 case b"connection" if value.lower() == b"keep-alive":
                     pass
-                case _:
+                case _ if key not in _HARMLESS:
                     return None
-        if hosts != 1:
+        if b"host" not in once:
             return None
         self._plain.put(data, (room, shown))
         return room, shown

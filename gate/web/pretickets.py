@@ -27,8 +27,8 @@ class PreTickets:
                 return pre
         return None
 
-    def mint(self) -> str:
-        """A fresh one."""
+    def mint(self) -> tuple[str, PreTicket]:
+        """A fresh one: its text, and what that proves."""
         now = self._now()
         issued = int(now)
         bucket = issued // PRE_BUCKET_SECONDS
@@ -38,4 +38,5 @@ class PreTickets:
         self._serials[bucket] = serial
         if len(self._serials) > _STRETCHES_KEPT:
             del self._serials[next(iter(self._serials))]
-        return self._tokens().mint_pre_ticket(self._room, PreTicket(self._gate_id, issued, serial), now)
+        pre = PreTicket(self._gate_id, issued, serial)
+        return self._tokens().mint_pre_ticket(self._room, pre, now), pre

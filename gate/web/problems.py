@@ -5,6 +5,8 @@ from aiohttp import web
 
 from gate.core.errors import Reason, RefusalError, problem_document
 
+_ENDS = frozenset({Reason.BAD_REQUEST, Reason.METHOD_NOT_ALLOWED, Reason.REQUEST_TIMEOUT, Reason.TOO_LARGE})
+
 
 def problem(
     reason: Reason,
@@ -27,6 +29,6 @@ def problem(
 
 
 def refusal(error: RefusalError) -> web.Response:
-    """The answer for a raised refusal; one that could not be understood, or waited for, ends the connection."""
-    ends = error.reason in (Reason.BAD_REQUEST, Reason.METHOD_NOT_ALLOWED, Reason.REQUEST_TIMEOUT)
+    """The answer for a raised refusal; one that could not be understood, waited for or taken in ends the connection."""
+    ends = error.reason in _ENDS
     return problem(error.reason, error.detail, retry_after=error.retry_after, close=ends)

@@ -15,13 +15,16 @@ class Shown:
     passes: tuple[str, ...] = ()
     tickets: tuple[str, ...] = ()
     pres: tuple[str, ...] = ()
+    network: str = ""
+    """The /24 or /64 they were sent from."""
 
 
-def show(request: Asking, cookies: dict[str, list[str]], jar: CookieJar) -> Shown:
+def show(request: Asking, cookies: dict[str, list[str]], jar: CookieJar, network: str) -> Shown:
     """What a request shows under the names of one room's jar. `Gate-Ticket` carries tickets and pre-tickets."""
     sent = request.headers.getall("Gate-Ticket", [])[:VALUES_MAX]
     return Shown(
         passes=(*request.headers.getall("Gate-Pass", [])[:VALUES_MAX], *jar.values(cookies, "pass")),
         tickets=(*(text for text in sent if text.count(".") == _JWT_DOTS), *jar.values(cookies, "ticket")),
         pres=(*(text for text in sent if text.count(".") != _JWT_DOTS), *jar.values(cookies, "pre")),
+        network=network,
     )

@@ -12,13 +12,15 @@ from aiohttp import web
 from gate.core import decision as d
 from gate.core.fetch import SAFE_METHODS, Kind, classify, is_crawler, is_websocket
 from gate.core.line import Line
+from gate.core.meter import Count, Meter
 from gate.core.room import Network, Room
 from gate.core.target import Route, route
-from gate.web.caller import Caller, identify, scheme_of
+from gate.web.caller import Caller, identify, join_share, scheme_of
 from gate.web.cookies import parse_cookies
 from gate.web.desk import Desk
 from gate.web.holdings import Holdings
 from gate.web.plain import Asking, PlainRequest
+from gate.web.sharing import Sharing
 from gate.web.shown import Shown, show
 
 
@@ -52,10 +54,11 @@ class Visit(Generic[R]):
 class Sight:
     """The eyes of one process."""
 
-    def __init__(self, rooms: tuple[Room, ...], desks: dict[str, Desk], trust: Trust) -> None:
+    def __init__(self, rooms: tuple[Room, ...], desks: dict[str, Desk], trust: Trust, meter: Meter) -> None:
         self._rooms = rooms
         self._desks = desks
         self._trust = trust
+        self._sharing = {name: Sharing(meter.counter(Count.PASS_MULTI_IP, name)) for name in desks}
 
     def away_for(self) -> float:
         """Seconds for which the store has been silent, of the room that it is silent longest about."""
@@ -69,6 +72,10 @@ class Sight:
         """The scheme that a visitor sees; `forwarded` is what X-Forwarded-Proto says, or nothing."""
         return scheme_of(peer, scheme, forwarded, self._trust.proxies, self._trust.public_scheme)
 
+    def join_share(self, peer: str, forwarded_for: str) -> str:
+        """The network that a join counts for; `forwarded_for` is what X-Forwarded-For says, or nothing."""
+        return join_share(peer, forwarded_for, self._trust.proxies)
+
     def route(self, caller: Caller, method: str) -> Route:
         """Where it falls. Raises RefusalError."""
         return route(self._rooms, caller.host, caller.target.path, method, caller.address)
@@ -77,7 +84,9 @@ class Sight:
         """Collect the facts of one request for a room's URL."""
         desk = self._desks[room.name]
         cookies = parse_cookies(request.headers.getall("Cookie", []))
-        holdings = desk.read(show(request, cookies, desk.jar(caller.scheme)), request.method)
+        holdings = desk.read(show(request, cookies, desk.jar(caller.scheme), caller.network), request.method)
+        if holdings.admission is not None:
+            self._sharing[room.name].note(holdings.admission.identity, caller.network)
         kind = classify(request.method, request.headers)
         # Parts of a page may come along with another room's pass; what changes something, or a tunnel, may not.
         part = kind is Kind.PART and request.method in SAFE_METHODS and not is_websocket(request.headers)
@@ -98,7 +107,7 @@ class Sight:
 
     def _admitted_elsewhere(self, caller: Caller, cookies: dict[str, list[str]], here: Desk) -> bool:
         return any(
-            desk.admits(Shown(passes=tuple(desk.jar(caller.scheme).values(cookies, "pass"))))
+            desk.admits(Shown(tuple(desk.jar(caller.scheme).values(cookies, "pass")), network=caller.network))
             for desk in self._desks.values()
             if desk is not here
         )

@@ -8,13 +8,18 @@ import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
+from gate.core.errors import Reason, problem_document
 from gate.core.place import Place
+from gate.core.tokens import PreTicket
 from gate.web.dates import http_date
 from gate.web.desk import Desk
 from gate.web.holdings import Holdings
+from gate.web.retry import retry_seconds
 from gate.web.status import status_document
 
-_ALWAYS = {"Content-Type": "application/json", "Cache-Control": "no-store", "Server": "gate"}
+_ALWAYS = {"Cache-Control": "no-store", "Server": "gate"}
+# For whoever comes from a network that has taken its share.
+JOIN_AGAIN_SECONDS = 10.0
 
 
 class Told(NamedTuple):
@@ -24,10 +29,11 @@ class Told(NamedTuple):
     document: dict[str, Any]
     cookies: tuple[str, ...] = ()
     retry_after: int | None = None
+    content_type: str = "application/json"
 
     def response(self) -> web.Response:
         """For aiohttp's way."""
-        headers = CIMultiDict(_headers(self.retry_after))
+        headers = CIMultiDict(_headers(self.retry_after, self.content_type))
         for cookie in self.cookies:
             headers.add("Set-Cookie", cookie)
         return web.Response(status=self.status, body=orjson.dumps(self.document), headers=headers)
@@ -36,26 +42,58 @@ class Told(NamedTuple):
         """For a lane: the whole answer, the same."""
         body = orjson.dumps(self.document)
         cookies = "".join([f"Set-Cookie: {cookie}\r\n" for cookie in self.cookies])
-        head = _begin(self.status, self.retry_after) + cookies + ("Connection: close\r\n" if close else "")
+        head = _begin(self.status, self.retry_after, self.content_type) + cookies
+        head += "Connection: close\r\n" if close else ""
         return f"{head}Content-Length: {len(body)}\r\nDate: {http_date()}\r\n\r\n".encode() + body
 
 
-def _headers(retry_after: int | None) -> dict[str, str]:
-    return _ALWAYS if retry_after is None else {**_ALWAYS, "Retry-After": str(retry_after)}
+def _headers(retry_after: int | None, content_type: str) -> dict[str, str]:
+    headers = {"Content-Type": content_type, **_ALWAYS}
+    return headers if retry_after is None else {**headers, "Retry-After": str(retry_after)}
 
 
 @lru_cache(maxsize=64)
-def _begin(status: int, retry_after: int | None) -> str:
-    lines = [f"{name}: {value}\r\n" for name, value in _headers(retry_after).items()]
+def _begin(status: int, retry_after: int | None, content_type: str) -> str:
+    lines = [f"{name}: {value}\r\n" for name, value in _headers(retry_after, content_type).items()]
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n" + "".join(lines)
 
 
 def tell_pending(desk: Desk, scheme: str, *, api: bool = False, retry_after: int = 0) -> Told:
-    """No number is spent yet: here is a pre-ticket, show it."""
-    document: dict[str, Any] = {"room": desk.room.name, "status": "pending"}
+    """No number is spent yet: here is a pre-ticket, show it; with the solution of its puzzle, where there is one."""
+    text, pre = desk.pretickets.mint()
+    document = _pending(desk, pre)
     if api:
-        return Told(202, document | {"pre_ticket": desk.pretickets.mint()}, (), retry_after)
-    return Told(202, document, (desk.pre_cookie(scheme),), retry_after)
+        return Told(202, document | {"pre_ticket": text}, (), retry_after)
+    return Told(202, document, (desk.set_pre(scheme, text),), retry_after)
+
+
+def tell_puzzle(desk: Desk, pre: PreTicket) -> Told:
+    """The pre-ticket shown is good, and the work for its number is still to be done."""
+    return Told(202, _pending(desk, pre), (), 0)
+
+
+def _pending(desk: Desk, pre: PreTicket) -> dict[str, Any]:
+    document: dict[str, Any] = {"room": desk.room.name, "status": "pending"}
+    challenge = desk.challenge(pre)
+    return document if challenge is None else {**document, "challenge": {**challenge, "solver": desk.solver}}
+
+
+def tell_unverified(desk: Desk) -> Told:
+    """An outside verifier is to vouch for this visitor first; here is what its widget needs."""
+    reason, verifier = Reason.VERIFICATION_REQUIRED, desk.room.verifier
+    assert verifier is not None  # noqa: S101  (the room has one)
+    return Told(
+        reason.status,
+        {**problem_document(reason), "verifier": verifier.document()},
+        content_type="application/problem+json",
+    )
+
+
+def tell_limited() -> Told:
+    """This network has taken its share of numbers for now."""
+    reason = Reason.RATE_LIMITED
+    again = retry_seconds(JOIN_AGAIN_SECONDS)
+    return Told(reason.status, problem_document(reason), (), again, "application/problem+json")
 
 
 def tell_new(desk: Desk, scheme: str, place: Place, nonce: str, *, api: bool = False) -> Told:

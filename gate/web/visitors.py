@@ -26,7 +26,8 @@ from gate.web.pointer import PointerDocument
 from gate.web.problems import problem
 from gate.web.retry import retry_seconds
 from gate.web.shown import Shown, show
-from gate.web.told import tell_new, tell_pending, tell_status
+from gate.web.told import JOIN_AGAIN_SECONDS, tell_new, tell_pending, tell_puzzle, tell_status, tell_unverified
+from gate.web.verifying import Verifying
 from gate.web.waiting import safe_back
 
 log = logging.getLogger("gate.visitors")
@@ -40,9 +41,15 @@ class Visitors:
     """Everything under `/_gate/` on the public listener."""
 
     def __init__(
-        self, desks: dict[str, Desk], assets: Assets, readiness: Callable[[], Readiness], meter: Meter
+        self,
+        desks: dict[str, Desk],
+        assets: Assets,
+        readiness: Callable[[], Readiness],
+        meter: Meter,
+        verifying: Verifying,
     ) -> None:
         self._meter = meter
+        self._verifying = verifying
         self._desks = desks
         self._assets = assets
         self._readiness = readiness
@@ -101,7 +108,13 @@ class Visitors:
             if holdings.admission is not None:
                 return _status(request, caller, desk, holdings)
             return _clear(problem(holdings.showed_bad or Reason.TICKET_INVALID), caller, desk, holdings.dead)
-        outcome = await desk.claim(holdings.ticket)
+        if desk.room.verifies("claim"):
+            # Before the store is asked: it may know the turn a moment earlier than this gate does.
+            if not desk.serves(holdings.ticket):
+                return problem(Reason.NOT_YET_SERVED, retry_after=retry_seconds(1))
+            if not await self._is_verified(request, caller, desk, "claim"):
+                return tell_unverified(desk).response()
+        outcome = await desk.claim(holdings.ticket, caller.network)
         self._meter.count(Count.CLAIMS, desk.room.name, "claimed" if isinstance(outcome, Admitted) else outcome.value)
         place = holdings.ticket.place
         if not isinstance(outcome, Admitted):
@@ -130,7 +143,7 @@ class Visitors:
         """A guest's link: sets the pass and goes on to the site."""
         asked = parse_qs(request.raw_path.partition("?")[2])
         ticket = desk.read_ticket(asked.get("ticket", [""])[0])
-        outcome = await desk.welcome(ticket) if ticket else Reason.TICKET_INVALID
+        outcome = await desk.welcome(ticket, caller.network) if ticket else Reason.TICKET_INVALID
         if not isinstance(outcome, Admitted):
             return problem(outcome)
         log.info("guest", extra={"room": desk.room.name, "position": outcome.admission.place.position})
@@ -147,15 +160,33 @@ class Visitors:
             self._meter.count(Count.JOINS, counted, "pending")
             told = tell_pending(desk, caller.scheme, api=_is_api(request))
             return _clear(told.response(), caller, desk, holdings.dead)
+        if not desk.has_worked(holdings.pre, request.headers.get("Gate-Proof", "")):
+            self._meter.count(Count.JOINS, counted, "pending")
+            return tell_puzzle(desk, holdings.pre).response()
+        if not await self._is_verified(request, caller, desk, "join"):
+            self._meter.count(Count.JOINS, counted, "refused")
+            return tell_unverified(desk).response()
+        if not desk.may_join(caller.join_share):
+            self._meter.count(Count.JOINS, counted, "refused")
+            raise RefusalError(Reason.RATE_LIMITED, retry_after=retry_seconds(JOIN_AGAIN_SECONDS))
         began = time.perf_counter()
         dealt = await desk.joins.admit(holdings.pre) or await desk.joins.join(holdings.pre)
         self._meter.observe(Timing.JOIN, time.perf_counter() - began)
         self._meter.count(Count.JOINS, counted, _JOIN_RESULT[(dealt.position > 0) - (dealt.position < 0)])
+        if dealt.position <= 0:
+            desk.give_back(caller.join_share)
         if dealt.position < 0:
             return tell_pending(desk, caller.scheme, api=_is_api(request), retry_after=1).response()
         if dealt.position == 0:
             return _no_place(desk)
         return tell_new(desk, caller.scheme, dealt.place, dealt.nonce, api=_is_api(request)).response()
+
+    async def _is_verified(self, request: web.BaseRequest, caller: Caller, desk: Desk, step: str) -> bool:
+        """Whether an outside verifier vouches for who asks, where the room wants it at this step."""
+        verifier = desk.room.verifier
+        if verifier is None or not desk.room.verifies(step):
+            return True
+        return await self._verifying.is_good(verifier, request.headers.get("Gate-Verify", ""), caller.join_share)
 
 
 _VERBS: dict[str, tuple[tuple[str, ...], Verb]] = {
@@ -178,7 +209,7 @@ async def _read(request: web.BaseRequest, caller: Caller, desk: Desk) -> Holding
 
 def _shown(request: web.BaseRequest, caller: Caller, desk: Desk) -> Shown:
     cookies = parse_cookies(request.headers.getall("Cookie", []))
-    return show(request, cookies, desk.jar(caller.scheme))
+    return show(request, cookies, desk.jar(caller.scheme), caller.network)
 
 
 def _clear(answer: web.Response, caller: Caller, desk: Desk, kinds: tuple[str, ...]) -> web.Response:

@@ -21,12 +21,13 @@ from gate.core.recent import Recent
 from gate.core.room import Mode, Room
 from gate.core.target import NAMESPACE
 from gate.core.tokens import Ticket
+from gate.core.verifier import PROVIDERS
 from gate.web.assets import Assets
 from gate.web.caller import Caller
 from gate.web.desk import Desk
 from gate.web.languages import Catalogue, choose, group_digits, plural
 from gate.web.packed import Packed, pack
-from gate.web.page import HTML_HEADERS, fill
+from gate.web.page import HTML_HEADERS, fill, policy
 from gate.web.retry import outage_seconds, retry_seconds
 
 _SAFE_BACK = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
@@ -57,6 +58,7 @@ class WaitingPages:
         self._catalogues = catalogues
         self._languages = frozenset(catalogues)
         links = {name: assets.add_file(root / name) for name in ("waiting.css", "waiting.js", "icon.svg")}
+        self.solver = assets.add_file(root / "proof.js")
         self._packed: Recent[tuple[object, ...], Packed] = Recent(_PACKED_MAX)
         self._templates = {room.name: _template(room, root) for room in rooms}
         self._links = {room.name: _room_links(room, assets, links) for room in rooms}
@@ -84,6 +86,8 @@ class WaitingPages:
         status = desk.room.waiting_status if view.state != "away" else Reason.STORE_UNAVAILABLE.status
         body, coding = self._body(desk.room, view, language).choose(request.headers.get("Accept-Encoding", ""))
         more = {"Content-Language": language, "Retry-After": str(_retry_after(desk, view)), **coding}
+        if desk.room.verifier is not None:
+            more["Content-Security-Policy"] = policy(PROVIDERS[desk.room.verifier.provider].sources)
         answer = web.Response(status=status, body=body, headers={**HTML_HEADERS, **more})
         for cookie in _cookies(desk, caller.scheme, ticket, needs_pre=needs_pre, dead=dead):
             answer.headers.add("Set-Cookie", cookie)
@@ -113,6 +117,7 @@ class WaitingPages:
         values = {
             **self._links[room.name],
             **{f"t_{key}": text for key, text in catalogue.items() if isinstance(text, str)},
+            **({"t_no_script": catalogue["needs_script"]} if room.guards_entry else {}),
             **_sentences(view, room, catalogue, language),
             "lang": language,
             "room": room.name,

@@ -142,7 +142,7 @@ class Ways:
         after = _after(visit.request, visit.caller, gate_headers(desk, admission))
         count = self._counter(desk.room.name, Way.PASS)
         held = Held.of(visit.request, visit.caller, desk, admission)
-        return RelayWay(after, f"pass:{desk.room.name}", count, desk, desk.vouch(admission), held)
+        return RelayWay(after, f"pass:{desk.room.name}", count, desk, desk.passes.vouch(admission), held)
 
     def _counter(self, room: str, label: Way) -> Callable[[], None]:
         found = self._counters.get((room, label))
@@ -154,7 +154,7 @@ class Ways:
 def _holds(way: RelayWay) -> bool:
     """Whether the judgement that led to this way would be the same now."""
     if way.vouched is not None and way.desk is not None:
-        return way.desk.vouches(way.vouched)
+        return way.desk.passes.vouches(way.vouched)
     if not way.by_mode or way.desk is None:
         return True
     line = way.desk.line

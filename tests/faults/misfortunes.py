@@ -43,8 +43,10 @@ def _half(dealers: Dealers) -> list[Dealer]:
 
 
 async def _begin_again(store: Store, dealers: Dealers) -> None:
-    """The store comes back while some gates restart; of a control they are dead by then, or one that still remembers
-    could heal the store before it is killed, and the control would pass by chance."""
+    """The store comes back while some gates restart.
+
+    Those of a control are dead by then: one that still remembers could heal the store before it is killed.
+    """
     if dealers.subject != "gate":
         await dealers.restart(_half(dealers), store.start)
     else:

@@ -332,7 +332,7 @@ def test_law_9_a_turn_does_not_lapse_because_the_clock_stepped_back(monkeypatch)
     assert desk.now() > served_at + 600, "by the steady time it would have lapsed"
     assert desk._lenient_now() < served_at + 600
     line = make_line(10, now_serving=5, slot=5_000)
-    assert desk.base_cap(line, Place(1, 10, 3)) > served_at + 600 + 3_600 + 200, "nor are visits shortened"
+    assert desk.passes.base_cap(line, Place(1, 10, 3)) > served_at + 600 + 3_600 + 200, "nor are visits shortened"
 
 
 def test_a_hold_of_a_clock_that_went_back_is_over():

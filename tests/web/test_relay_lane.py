@@ -596,6 +596,6 @@ async def test_another_visitors_head_is_another_judgement(admitted, origin):
     for other in (admitted.head[:-5] + b"x\r\n\r\n", admitted.head.replace(b"Cookie", b"Kookie"), admitted.head.replace(b"gate_pass", b"gate_pasz")):
         seen = len(origin.seen)
         with contextlib.suppress(StopIteration):
-            admitted.running.gate.front.desks[next(iter(admitted.running.gate.front.desks))]._budget.take = lambda *_: False
+            admitted.running.gate.front.desks[next(iter(admitted.running.gate.front.desks))]._idle_budget.take = lambda *_: False
         answer = await admitted.fast(other)
         assert len(origin.seen) == seen, answer[:80]

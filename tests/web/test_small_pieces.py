@@ -33,11 +33,11 @@ def test_ways_back_stay_on_the_site(path, back):
 
 def test_budgets_refill_and_are_bounded():
     """So many at once, five a second afterwards, each network its own."""
-    budget = Budget(3)
+    budget = Budget(3, 5.0)
     assert [budget.take("a", 0.0) for _ in range(4)] == [True, True, True, False]
     assert budget.take("b", 0.0)
     assert budget.take("a", 0.3)
-    assert not Budget(0).take("a", 0.0)
+    assert not Budget(0, 5.0).take("a", 0.0)
 
 
 def test_newcomers_of_an_outage_come_again_ever_more_slowly():
