@@ -9,7 +9,7 @@ SPELLINGS = """//book /./book /open/../book /%62ook /b%6fok /book%2fx /book%2Fx 
 /open/%2e%2e/book /open/.%2e/book \\book /\\book /open\\..\\book /book;x=1 /book;/x /;/book /BOOK /Book /book. /book%20
 /book%00 /book%2e /book/. /book/./x /book// /book/%2e%2e/book /%2fbook /open/%5c..%5cbook /book%3fx /book%23x /book%3b
 /%2562ook /book%252f /open//../book /open/x/../../book /book%0a /book%0d%0aX /book%09 /%c0%ae%c0%ae/book
-/%e2%80%ae/book /open/..%2fbook /open/..%5cbook /.//book /open/%2e%2e%2fbook /%2e/book /b%c3%b6ok/../book""".split()
+/open/..%2fbook /open/..%5cbook /.//book /open/%2e%2e%2fbook /%2e/book /b%c3%b6ok/../book""".split()
 
 
 @pytest.mark.parametrize("paths", [["/book"], []], ids=["one path", "all"])
